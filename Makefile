@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit e2e lint fmt lock clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := app contract speaker lab bench tests
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## build what is missing and tell the main job in the lab, without root
+	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.demo $(DEMO_ARGS)
+
+test: lint unit e2e  ## everything that must pass before a commit lands
+
+unit: $(READY)  ## unit and hook tests: no cluster, no network
+	@$(BIN)/python -m pytest
+
+e2e: $(READY)  ## end-to-end tests on a real API server in the lab
+	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e
+
+lint: $(READY)  ## ruff, mypy strict, import linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports --no-cache
+
+fmt: $(READY)  ## format and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## pin the dependencies of pyproject.toml again, with hashes
+	@for extra in webhook speaker dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-emit-index-url --extra $$extra --upgrade \
+	    --output-file requirements/$$extra.txt pyproject.toml || exit 1; \
+	done
+
+clean:  ## remove the virtual environment and caches of this checkout
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One virtual environment for everything that runs from the checkout; hashes are required.
+$(READY): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11: install a newer one, or name it: make PYTHON=python3.12"; exit 1; }
+	@echo "installing Python packages into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) cannot make a virtual environment: install python3-venv (Debian, Ubuntu)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+import datetime as dt
+import ipaddress
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract import child, errors, names
+
+node_names = st.from_regex(r"[a-z][a-z0-9-]{0,20}[a-z0-9]", fullmatch=True)
+children = st.builds(
+    child.Child,
+    namespace=st.just("shop"),
+    name=st.just("web-l2-1"),
+    service=st.just("web"),
+    service_uid=st.uuids().map(str),
+    balancer=st.just("front"),
+    address=st.ip_addresses(),
+    nodes=st.lists(node_names, unique=True, max_size=16).map(tuple),
+    list_version=st.integers(1, 2**40),
+    ports=st.lists(
+        st.builds(
+            child.Port,
+            port=st.integers(1, 65535),
+            protocol=st.sampled_from(["TCP", "UDP", "SCTP"]),
+            name=node_names,
+        ),
+        unique_by=lambda port: port.port,
+        max_size=5,
+    ).map(tuple),
+    planned=st.integers(1, 64),
+    health_check_port=st.none() | st.integers(1, 65535),
+    interfaces=st.lists(st.sampled_from(["eth1", "bond*", "en?"]), unique=True).map(tuple),
+    failback_delay_s=st.just(math.inf) | st.integers(0, 10**6).map(float),
+    release_after=st.none()
+    | st.datetimes(dt.datetime(2020, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(dt.UTC)),  # noqa: DTZ001 - Hypothesis adds the zone
+)
+
+
+def manifest(**annotations: str | None) -> dict:
+    one = child.encode(
+        child.Child(
+            namespace="shop",
+            name="web-l2-1",
+            service="web",
+            service_uid="u-1",
+            balancer="front",
+            address=ipaddress.ip_address("192.0.2.10"),
+            nodes=("n3", "n1"),
+            list_version=4,
+            ports=(child.Port(80),),
+            planned=3,
+        )
+    )
+    for key, value in annotations.items():
+        name = f"{names.GROUP}/{key.replace('_', '-')}"
+        if value is None:
+            del one["metadata"]["annotations"][name]
+        else:
+            one["metadata"]["annotations"][name] = value
+    return one
+
+
+@given(children)
+def test_what_the_webhook_encodes_the_speakers_decode(one):
+    assert child.decode(child.encode(one)) == one
+
+
+def test_a_reader_ignores_what_it_does_not_know():
+    one = manifest(invented_later="x")
+    one["spec"]["alsoNew"] = {}
+    one["metadata"]["resourceVersion"] = "7"
+    assert child.decode(one) == child.decode(manifest())
+
+
+def test_tcp_and_udp_on_one_number_become_one_entry():
+    one = child.decode(manifest())
+    both = dataclasses.replace(one, ports=(child.Port(53, "TCP"), child.Port(53, "UDP")))
+    assert child.encode(both)["spec"]["ports"] == [{"port": 53, "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ({"address": None}, "l2lb.io/address is None"),
+        ({"address": "192.0.2.300"}, "want one IPv4 or IPv6 address"),
+        ({"list_version": "-1"}, "want a whole number of at least 1"),
+        ({"list_version": "²"}, "want a whole number of at least 1"),
+        ({"nodes": "n1,n1"}, "each once"),
+        ({"nodes": ",".join(f"n{i}" for i in range(17))}, "at most 16 nodes"),
+        ({"health_check_port": "65536"}, "want a port of at most 65535"),
+        ({"failback_delay": "soon"}, "want it like 30s|write it like 30s"),
+        ({"release_after": "2026-01-31T12:00:00"}, "want a time with its zone"),
+        ({"contract": "2"}, "written in contract 2, this program reads up to 1: upgrade it"),
+    ],
+)
+def test_a_broken_child_is_refused_by_name(annotations, said):
+    with pytest.raises(errors.ContractError, match=said) as caught:
+        child.decode(manifest(**annotations))
+    assert "shop/web-l2-1" in str(caught.value)
+
+
+@given(st.from_regex(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True), st.integers(1, 99))
+def test_a_childs_name_fits_a_label(service, ordinal):
+    name = child.child_name(service, ordinal)
+    assert len(name) <= 63
+    assert name.endswith(f"-l2-{ordinal}")
+
+
+def test_long_names_that_differ_at_the_end_stay_different():
+    stem = "a" * 62
+    assert child.child_name(stem + "b", 1) != child.child_name(stem + "c", 1)
