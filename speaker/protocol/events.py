@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: MIT
+"""What the protocol core is told and what it answers: the seam between it and the shell.
+
+Times are seconds on CLOCK_MONOTONIC, Ethernet addresses six bytes, interfaces kernel names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import ipaddress
+from typing import TypeAlias
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Rank(enum.IntEnum):
+    """How fit a node is to hold an address; lower is better and goes before the list's order."""
+
+    WELL = 0
+    CORDONED = 1
+    PROXY_FAILING = 2
+    NOT_READY = 3
+    DRAINING = 4
+
+
+class TakeCause(enum.StrEnum):
+    """Why this node takes an address."""
+
+    VACANT = "vacant"  # nobody held it as far as this speaker has heard
+    HOLDER_DIED = "holder-died"
+    HOLDER_LEFT = "holder-left"  # it released the address or said that it is leaving
+    FAILBACK = "failback"  # this node is preferred and has been well for long enough
+    HANDOVER = "handover"  # the holder ranks lower than this node, or is not listed any more
+
+
+class ReleaseCause(enum.StrEnum):
+    """Why this node stops answering for an address."""
+
+    CLAIMED = "claimed"  # another speaker's claim goes before ours: `to` names its node
+    NOT_TAKEN_OVER = "not-taken-over"  # unlisted, declined or draining, and nobody took it in time
+    DELETED = "deleted"
+    VETOED = "vetoed"
+    LINK_DOWN = "link-down"  # the interface is gone, has no carrier, or may not announce it now
+    STALLED = "stalled"
+    LEAVING = "leaving"
+
+
+class PeerCause(enum.StrEnum):
+    """Why a peer came or went."""
+
+    HEARD = "heard"
+    SILENT = "silent"
+    LEAVING = "leaving"
+    FORGOTTEN = "forgotten"  # this speaker's interface went away, or it stalled and starts anew
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listed:
+    """A child Service as far as the election cares; all children, also those of other nodes.
+
+    `interfaces` are the names on which this node may announce the address. `created` is the
+    child's creation time in whole seconds since 1970. `declined`: policy Local and no serving
+    endpoint on this node. `announced`: the child's status says that one of us announced it before.
+    `failback_delay_s` may be infinite.
+    """
+
+    address: Address
+    nodes: tuple[str, ...]
+    list_version: int
+    created: int
+    failback_delay_s: float
+    interfaces: tuple[str, ...]
+    declined: bool = False
+    announced: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface that exists; `carrier` as rtnetlink reports it (up and running)."""
+
+    name: str
+    mac: bytes
+    carrier: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """What a core is told once, at its start.
+
+    `group` is the cluster's id: frames of another group are dropped. `epoch` are eight random
+    bytes, new at each start. `keys` as in `KeysChanged`. `versions` are the lowest and highest
+    format versions this speaker reads; only a test gives others than the default.
+
+    The core: `Core(config)`, `handle(event, now) -> Sequence[Action]`, the properties
+    `next_deadline` (send `Tick` then at the latest), `fence_at` (before each batch of work: once
+    the clock has passed it, send `Stalled` first) and `counters` (dropped frames by reason), and
+    `view(now) -> View`.
+    """
+
+    group: str
+    node: str
+    epoch: bytes
+    keys: tuple[bytes, ...]
+    interval_s: float = 0.05
+    versions: tuple[int, int] = (1, 1)
+
+
+# -- events: what the shell tells the core ---------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HeartbeatReceived:
+    """A frame of our EtherType: `payload` is what follows the Ethernet header, padding included."""
+
+    interface: str
+    payload: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tick:
+    """Sent at `Core.next_deadline` at the latest.
+
+    `drained`: every heartbeat socket was read until it was empty after the deadline passed. Nobody
+    is declared dead by a tick that does not say so, because its heartbeat may lie in the queue.
+    """
+
+    drained: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChildrenChanged:
+    """All children as they are now; `complete` once the first list (live or cached) is whole."""
+
+    children: tuple[Listed, ...]
+    complete: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InterfacesChanged:
+    """All interfaces as they are now."""
+
+    interfaces: tuple[Interface, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FitnessChanged:
+    """This node's fitness; `vetoed` means that it must hold nothing (the exclude label)."""
+
+    rank: Rank
+    vetoed: bool
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The Secret's keys in order of preference; at least one, 16 to 32 bytes each."""
+
+    keys: tuple[bytes, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probed:
+    """The outcome of a `Probe`: the MAC that answered for the address, or None."""
+
+    address: Address
+    interface: str
+    answered_by: bytes | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stalled:
+    """This process did not run for `age_s` (monotonic or suspended); see `Core.fence_at`."""
+
+    age_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leave:
+    """Hand everything over, then answer with `Left`."""
+
+
+Event: TypeAlias = (
+    HeartbeatReceived
+    | Tick
+    | ChildrenChanged
+    | InterfacesChanged
+    | FitnessChanged
+    | KeysChanged
+    | Probed
+    | Stalled
+    | Leave
+)
+
+
+# -- actions: what the shell does, in this order ---------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SendHeartbeat:
+    """Send `payload` to the heartbeat group on this interface now; a claim precedes its `Take`."""
+
+    interface: str
+    payload: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Take:
+    """Answer for the address from now on and announce it at once; `previous` held it, if anyone."""
+
+    address: Address
+    interface: str
+    cause: TakeCause
+    previous: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release:
+    """Stop answering before anything else is read; `to` is the node that claims it, if any."""
+
+    address: Address
+    interface: str
+    cause: ReleaseCause
+    to: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Probe:
+    """Ask the segment whether anybody answers for the address; the answer comes as `Probed`."""
+
+    address: Address
+    interface: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Blocked:
+    """Not taken: somebody answers for it while `by_node`, listed earlier, was never heard."""
+
+    address: Address
+    interface: str
+    by_node: str
+    answered_by: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InUse:
+    """Not taken: a stranger answers for an address that none of us ever held."""
+
+    address: Address
+    interface: str
+    answered_by: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cleared:
+    """An earlier `Blocked` or `InUse` does not hold any more."""
+
+    address: Address
+    interface: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerChanged:
+    """A peer came to life or died on this interface."""
+
+    interface: str
+    node: str
+    alive: bool
+    cause: PeerCause
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Alone:
+    """While `alone`, nobody is heard though the lists name others: no periodic announcements."""
+
+    interface: str
+    alone: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Left:
+    """Everything is handed over or the bound has passed: the process may exit."""
+
+
+Action: TypeAlias = (
+    SendHeartbeat | Take | Release | Probe | Blocked | InUse | Cleared | PeerChanged | Alone | Left
+)
+
+
+# -- what /status shows ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PeerView:
+    """A peer as believed on one interface; times in seconds."""
+
+    interface: str
+    node: str
+    mac: bytes
+    alive: bool
+    hears_us: bool
+    age_s: float
+    interval_s: float
+    well_for_s: float
+    rank: Rank
+    flags: int
+    claims: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AddressView:
+    """An address on one interface; `holder` is the node believed to hold it, with the reason."""
+
+    interface: str
+    address: Address
+    nodes: tuple[str, ...]
+    list_version: int
+    candidates: tuple[str, ...]
+    holder: str | None
+    held_here: bool
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class View:
+    """What the core believes now."""
+
+    peers: tuple[PeerView, ...]
+    addresses: tuple[AddressView, ...]
+    well_for_s: float
+    leaving: bool
