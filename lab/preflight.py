@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""What the machine must have, asked before anything is started."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab import errors, sandbox
+
+GO_MINIMUM = (1, 26)
+
+# Each program with the package of Debian and Ubuntu that has it.
+PROGRAMS = {
+    "ip": "iproute2",
+    "mount": "mount",
+    "nft": "nftables",
+    "unshare": "util-linux",
+}
+
+# Debian leaves the administrator's programs out of an ordinary user's PATH.
+ADMINISTRATORS_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+NAMESPACE_LIMIT = Path("/proc/sys/user/max_user_namespaces")
+DEBIAN_SWITCH = Path("/proc/sys/kernel/unprivileged_userns_clone")
+
+
+def extend_path() -> None:
+    """Add the administrator's folders to this process's PATH."""
+    parts = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    missing = [folder for folder in ADMINISTRATORS_PATH if folder not in parts]
+    os.environ["PATH"] = os.pathsep.join([*parts, *missing])
+
+
+def check(*, build: bool) -> None:
+    """Raise :class:`errors.LabError` that names everything the machine lacks.
+
+    ``build`` says that Go is needed, because no ready binary was found.
+    """
+    lacks = list(_lacks(build=build))
+    if lacks:
+        listed = "".join(f"\n  - {lack}" for lack in lacks)
+        raise errors.LabError(f"the lab cannot run on this machine yet:{listed}")
+
+
+def _lacks(*, build: bool) -> Iterator[str]:
+    if sys.platform != "linux":
+        yield f"Linux is needed, and this is {sys.platform}: run it in a virtual machine"
+        return
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            yield f"the program {program!r} is missing: apt-get install {package}"
+    if build:
+        yield from _go_lacks()
+    if shutil.which("unshare") is not None:
+        yield from _namespace_lacks()
+
+
+def _go_lacks() -> Iterator[str]:
+    wanted = ".".join(map(str, GO_MINIMUM))
+    advice = (
+        f"install Go {wanted} or newer (Debian: golang-{wanted}-go, if your release has it, "
+        "else from the Go project), or let KUBEBUILDER_ASSETS name a folder with ready binaries"
+    )
+    if shutil.which("go") is None:
+        yield f"Go is missing, which Kubernetes is built with: {advice}"
+        return
+    answer = subprocess.run(
+        ["go", "env", "GOVERSION", "GOTOOLCHAIN"], capture_output=True, text=True, check=False
+    )
+    version, _, toolchain = answer.stdout.strip().partition("\n")
+    found = go_version(version)
+    # From 1.21 on Go fetches a newer toolchain by itself, unless that is forbidden.
+    if found < (GO_MINIMUM if toolchain == "local" else (1, 21)):
+        yield f"Go is {version or 'of unknown version'}, too old to build Kubernetes: {advice}"
+
+
+def go_version(text: str) -> tuple[int, int]:
+    """Read what ``go env GOVERSION`` prints, such as ``go1.26.8``; (0, 0) when unknown."""
+    match = re.match(r"go(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _namespace_lacks() -> Iterator[str]:
+    trial = [*sandbox.UNSHARE, "mount", "-t", "tmpfs", "lab", "/run"]
+    answer = subprocess.run(trial, capture_output=True, text=True, check=False)
+    if answer.returncode == 0:
+        return
+    said = answer.stderr.strip() or f"status {answer.returncode}"
+    yield f"user namespaces are refused ({said}): {namespace_advice()}"
+
+
+def namespace_advice() -> str:
+    """Say what would allow user namespaces here, from what the kernel says of itself."""
+    if _read(APPARMOR_SWITCH) == "1":
+        return (
+            "AppArmor forbids them to ordinary users here (Ubuntu 24.04 does): run the lab under "
+            "sudo, or allow them with 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0'"
+        )
+    if _read(DEBIAN_SWITCH) == "0":
+        return "allow them with 'sudo sysctl kernel.unprivileged_userns_clone=1'"
+    if _read(NAMESPACE_LIMIT) == "0":
+        return "allow them with 'sudo sysctl user.max_user_namespaces=10000'"
+    return (
+        "inside a container, start it with permission to make namespaces (such as "
+        "--privileged); elsewhere the kernel needs CONFIG_USER_NS and CONFIG_NET_NS"
+    )
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
