@@ -9,7 +9,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from contract import names, pool
+from contract import names
+from contract.pool import IPV4, Address, Pool
 
 MAX_LISTED: Final = names.MAX_LISTED_NODES
 MAX_QUARANTINED: Final = 64  # of the balancer's status, where they are kept
@@ -36,7 +37,7 @@ class Held:
     """
 
     ordinal: int
-    address: pool.Address
+    address: Address
     nodes: tuple[str, ...]
     list_version: int
     created: float
@@ -60,11 +61,11 @@ class Wish:
     ipv4: Count = None
     ipv6: Count = None
     both_or_none: bool = False
-    requested: tuple[pool.Address, ...] = ()
+    requested: tuple[Address, ...] = ()
     sharing_key: str | None = None
     ports: frozenset[Port] = frozenset()
     held: tuple[Held, ...] = ()
-    adopted: tuple[pool.Address, ...] = ()
+    adopted: tuple[Address, ...] = ()
 
     @property
     def key(self) -> ServiceKey:
@@ -73,7 +74,7 @@ class Wish:
 
     def count(self, version: int) -> Count:
         """Return how many addresses of a family are wanted."""
-        return self.ipv4 if version == pool.IPV4 else self.ipv6
+        return self.ipv4 if version == IPV4 else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,9 @@ class Balancer:
     """
 
     uid: str
-    pool: pool.Pool
+    pool: Pool
     nodes: tuple[str, ...]
-    quarantined: frozenset[pool.Address] = frozenset()
+    quarantined: frozenset[Address] = frozenset()
     known: frozenset[str] = frozenset()
 
 
@@ -101,7 +102,7 @@ class Assigned:
     """
 
     ordinal: int
-    address: pool.Address
+    address: Address
     nodes: tuple[str, ...]
     list_version: int
 
@@ -118,14 +119,14 @@ class PoolExhausted:
 class NotInPool:
     """A requested address that the balancer does not own."""
 
-    address: pool.Address
+    address: Address
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A requested address that another Service has and does not, or cannot, share."""
 
-    address: pool.Address
+    address: Address
     by: ServiceKey
 
 
@@ -136,7 +137,7 @@ class BeyondCount:
     `count` is that of the address's family; 0: the Service does not want the family at all.
     """
 
-    address: pool.Address
+    address: Address
     count: int
 
 
@@ -185,6 +186,6 @@ class Placement:
     """The whole answer: the outcomes in the Services' creation order (then namespace, name)."""
 
     outcomes: tuple[Outcome, ...]
-    quarantined: tuple[pool.Address, ...]
+    quarantined: tuple[Address, ...]
     ipv4: Total
     ipv6: Total
