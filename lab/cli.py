@@ -76,6 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     apiserver.add_argument("action", choices=["stop", "start"])
     apiserver.set_defaults(act=lambda o: _ask("apiserver", o.action))
 
+    speaker = commands.add_parser("speaker", help="inside: what happens to a node's speaker alone")
+    speaker.add_argument("action", choices=["stop", "start", "kill", "pause", "continue"])
+    speaker.add_argument("name", metavar="NODE")
+    speaker.set_defaults(act=lambda o: _ask("speaker", o.action, o.name))
+
     machine = commands.add_parser("machine", help="inside: add a machine that is no node")
     machine.add_argument("action", choices=["add"])
     machine.add_argument("name", metavar="NAME")
@@ -96,6 +101,17 @@ def _add_lab_options(parser: argparse.ArgumentParser) -> None:
         help=f"how many nodes, 1 to {machines.MOST_NODES} (default: %(default)s)",
     )
     parser.add_argument(
+        "--no-product",
+        dest="product",
+        action="store_false",
+        help="leave the product out, to run another program in its place",
+    )
+    parser.add_argument(
+        "--metacontroller",
+        metavar="PATH",
+        help="run this real Metacontroller (default: $METACONTROLLER, else the lab's stand-in)",
+    )
+    parser.add_argument(
         "--emulated-version",
         metavar="1.N",
         help="let the API server behave as this older Kubernetes, such as 1.34",
@@ -110,17 +126,26 @@ def _run(options: argparse.Namespace) -> int:
     preflight.extend_path()
     ready = programs.ready_folder()
     preflight.check(build=ready is None)
+    binary = _metacontroller(options)
+    name = preflight.metacontroller(binary) if options.product else "none, as no product runs"
     return sandbox.run(
         sandbox.Settings(
             command=tuple(options.command),
             programs=str(ready or programs.build(progress.Progress())),
             nodes=options.nodes,
-            product=False,
-            metacontroller=None,
+            product=options.product,
+            metacontroller=binary,
+            metacontroller_name=name,
             logs=None if options.logs is None else str(options.logs.resolve()),
             emulated_version=options.emulated_version,
         )
     )
+
+
+def _metacontroller(options: argparse.Namespace) -> str | None:
+    """Return the absolute path of the real one, or None for the stand-in."""
+    named = options.metacontroller or os.environ.get("METACONTROLLER")
+    return str(Path(named).resolve()) if named and options.product else None
 
 
 def _build(_: argparse.Namespace) -> int:
@@ -139,14 +164,16 @@ def _ask(*words: str) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
-    folder = Path(os.environ.get("LAB_DIR", sandbox.DIRECTORY)) / "logs"
-    known = sorted(path.stem for path in folder.glob("*.log"))
+    known = {
+        str(path.relative_to(sandbox.LOGS).with_suffix("")): path
+        for path in sorted(sandbox.LOGS.rglob("*.log"))
+    }
     if options.name is None:
         print("\n".join(known))
         return 0
     if options.name not in known:
         raise errors.LabError(f"there is no log {options.name!r}; there are: {', '.join(known)}")
-    with (folder / f"{options.name}.log").open(errors="replace") as log:
+    with known[options.name].open(errors="replace") as log:
         for line in log:
             sys.stdout.write(line)
     return 0

@@ -8,12 +8,15 @@ supervisor, each ended by a newline.
 
 import asyncio
 import json
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from lab import errors
+
+log = logging.getLogger(__name__)
 
 SOCKET = "control.sock"
 ANSWER_WITHIN_S = 180.0
@@ -57,6 +60,11 @@ async def serve(
                 answer = {"done": await perform(words)}
             except errors.LabError as error:
                 answer = {"error": str(error)}
+            except Exception as error:
+                log.exception("could not do %r", words)
+                answer = {
+                    "error": f"{' '.join(words)!r} failed, see 'lab logs supervisor': {error!r}"
+                }
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
         except (ConnectionError, ValueError):

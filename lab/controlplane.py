@@ -142,7 +142,7 @@ class ControlPlane:
         return processes.Process(
             name,
             [str(self._programs / name), *flags],
-            logs=sandbox.DIRECTORY / "logs",
+            logs=sandbox.LOGS,
             on_death=self._on_death,
         )
 
@@ -206,7 +206,7 @@ class ControlPlane:
                 while not await self._is_ready():  # noqa: ASYNC110 - another process's state
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
-            log = processes.tail(sandbox.DIRECTORY / "logs" / "kube-apiserver.log")
+            log = processes.tail(sandbox.LOGS / "kube-apiserver.log")
             raise errors.LabError(
                 f"the API server was not ready after {READY_WITHIN_S:.0f} s; "
                 f"the end of its log:\n{log}"

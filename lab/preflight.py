@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the machine must have, asked before anything is started."""
 
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ PROGRAMS = {
 # Debian leaves the administrator's programs out of an ordinary user's PATH.
 ADMINISTRATORS_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
+STAND_IN = "the stand-in (python -m lab.metacontroller)"
+VERSION_ASKED_S = 5.0
+
 APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 NAMESPACE_LIMIT = Path("/proc/sys/user/max_user_namespaces")
 DEBIAN_SWITCH = Path("/proc/sys/kernel/unprivileged_userns_clone")
@@ -45,6 +49,31 @@ def check(*, build: bool) -> None:
     if lacks:
         listed = "".join(f"\n  - {lack}" for lack in lacks)
         raise errors.LabError(f"the lab cannot run on this machine yet:{listed}")
+
+
+def metacontroller(binary: str | None) -> str:
+    """Return which Metacontroller runs, for people; None is the stand-in.
+
+    The real one has no flag for its version: it logs it before it finds out
+    that there is no cluster. Raises LabError when ``binary`` is none.
+    """
+    if binary is None:
+        return STAND_IN
+    argv = [binary, "-kubeconfig", "/nonexistent"]
+    try:
+        answer = subprocess.run(
+            argv, capture_output=True, text=True, check=False, timeout=VERSION_ASKED_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise errors.LabError(f"{binary} is no Metacontroller that runs here: {error}") from None
+    first = answer.stderr.partition("\n")[0]
+    try:
+        version = json.loads(first)["version"]
+    except (ValueError, KeyError):
+        raise errors.LabError(
+            f"{binary} is no Metacontroller of version 4: asked, it said {first!r}"
+        ) from None
+    return f"the real one, {version} ({binary})"
 
 
 def _lacks(*, build: bool) -> Iterator[str]:

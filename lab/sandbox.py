@@ -33,6 +33,7 @@ UNSHARE = (
 )
 
 DIRECTORY = Path("/run/lab")  # LAB_DIR: on the lab's own tmpfs, so it ends with the lab
+LOGS = DIRECTORY / "logs"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -48,6 +49,7 @@ class Settings:
     nodes: int
     product: bool
     metacontroller: str | None  # the real one's binary; None: the stand-in
+    metacontroller_name: str  # for people: which one it is
     logs: str | None  # folder that outlives the lab
     emulated_version: str | None
 
@@ -130,11 +132,11 @@ def _reap_until_end_of(child: int) -> NoReturn:
 def mount() -> None:
     """Give the lab a /run of its own, and in it :data:`DIRECTORY`."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "lab", "/run"], check=True)
-    for folder in ("logs", "tmp", "cache"):
-        (DIRECTORY / folder).mkdir(parents=True)
+    for folder in (LOGS, DIRECTORY / "tmp", DIRECTORY / "cache"):
+        folder.mkdir(parents=True)
 
 
 def keep_logs(folder: Path) -> None:
     """Let the logs be written to a folder that outlives the lab."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "--bind", str(folder), str(DIRECTORY / "logs")], check=True)
+    subprocess.run(["mount", "--bind", str(folder), str(LOGS)], check=True)
