@@ -36,6 +36,7 @@ class Node:
         self.machine = machine
         self.speaker = speaker
         self.connected = False
+        self._stopping = False
         self._control_plane = control_plane
         self._fail = fail
         self._directory = sandbox.DIRECTORY / "nodes" / machine.name
@@ -57,6 +58,7 @@ class Node:
             raise errors.LabError(f"{self.machine.name} runs already")
         await network.plug_in(self.machine, others)
         self.connected = True
+        self._stopping = False
 
     async def start(self) -> None:
         """Start its agent, its kube-proxy and its speaker on the connected machine."""
@@ -70,6 +72,7 @@ class Node:
     async def stop(self) -> None:
         """Shut it down in good order, then take its power."""
         self._must_run()
+        self._stopping = True
         if self.speaker is not None:
             await self.speaker.stop()
         if self._agent is not None:
@@ -80,6 +83,7 @@ class Node:
     async def kill(self) -> None:
         """Take its power: cables first, then every process at once."""
         self._must_run()
+        self._stopping = True
         self.connected = False
         await network.pull_cables(self.machine)
         own = [self._proxy, *([] if self.speaker is None else [self.speaker])]
@@ -121,7 +125,7 @@ class Node:
         self._agent_task.add_done_callback(self._agent_ended)
 
     def _agent_ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or not self.connected:
+        if task.cancelled() or self._stopping:
             return
         self._fail(f"the agent of {self.machine.name} ended: {task.exception()!r}")
 

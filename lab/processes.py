@@ -15,8 +15,8 @@ TAIL_BYTES = 16_384
 class Process:
     """One program that is meant to run until it is told to stop.
 
-    Its output goes to ``<name>.log`` in ``logs``, appended at each start. When
-    it ends on its own, ``on_death`` is called with a sentence that holds the end
+    Its output goes to ``<name>.log`` in ``logs``, that of all its starts. When it
+    ends on its own, ``on_death`` is called with a sentence that holds the end
     of that log.
     """
 
@@ -49,7 +49,7 @@ class Process:
         if self.running:
             raise errors.LabError(f"{self.name} runs already")
         self._expected = False
-        with self._log.open("ab") as log:
+        with self._log.open("wb" if self._process is None else "ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 stdin=asyncio.subprocess.DEVNULL,

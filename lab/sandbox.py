@@ -54,7 +54,7 @@ class Settings:
     emulated_version: str | None
 
     def to_json(self) -> str:
-        """Encode for the supervisor's command line."""
+        """Encode as one line."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
@@ -67,8 +67,9 @@ class Settings:
 def run(settings: Settings) -> int:
     """Run a lab from the outside; return its exit status.
 
-    Signals are handed on through the pipe rather than by process id, which is
-    another one inside.
+    The settings go through the pipe and not on the command line, where a
+    'pkill -f' in the command would find its own words again. Signals go the
+    same way, because process ids are others inside.
     """
     if "LAB_DIR" in os.environ:
         raise errors.LabError(
@@ -78,21 +79,22 @@ def run(settings: Settings) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
-    inner = [sys.executable, "-m", "lab.supervisor", str(reading), settings.to_json()]
+    inner = [sys.executable, "-m", "lab.supervisor", str(reading)]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
     sandbox = subprocess.Popen([*UNSHARE, *inner], pass_fds=[reading], env=environment)
     os.close(reading)
+    _tell(writing, settings.to_json())
     while sandbox.poll() is None:
         received = signal.sigwaitinfo(watched)
         if received.si_signo in FORWARDED:
             by_terminal = received.si_code == SI_KERNEL
-            _tell(writing, f"{received.si_signo} {int(by_terminal)}\n")
+            _tell(writing, f"{received.si_signo} {int(by_terminal)}")
     return shell_status(sandbox.returncode)
 
 
 def _tell(pipe: int, line: str) -> None:
     try:
-        os.write(pipe, line.encode())
+        os.write(pipe, f"{line}\n".encode())
     except BrokenPipeError:
         return  # it is ending already
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The program inside the sandbox: brings the lab up, runs the command, takes the lab down.
 
-``python -m lab.supervisor PIPE SETTINGS`` is started by :mod:`lab.sandbox` and
+``python -m lab.supervisor PIPE`` is started by :mod:`lab.sandbox` and
 by nobody else. Its exit status is the command's, or 1 when the lab failed.
 """
 
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -192,13 +193,13 @@ def _is_ready(item: api.Json) -> bool:
 
 
 class Interruptions:
-    """Signals that the outer process received, read from its pipe.
+    """Signals that the outer process received, one a line of its pipe.
 
     The pipe's end means that the outer process is gone, and with it whoever
     wanted this lab.
     """
 
-    def __init__(self, pipe: int) -> None:
+    def __init__(self, pipe: io.FileIO) -> None:
         self._pipe = pipe
         self.received: asyncio.Queue[tuple[signal.Signals, bool]] = asyncio.Queue(maxsize=100)
 
@@ -206,7 +207,7 @@ class Interruptions:
         """Queue each signal, and whether the terminal sent it to the command too; never return."""
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(self._pipe, "rb")
+            lambda: asyncio.StreamReaderProtocol(reader), self._pipe
         )
         while line := await reader.readline():
             number, by_terminal = line.split()
@@ -263,7 +264,7 @@ async def _command(settings: sandbox.Settings, interruptions: Interruptions) -> 
     return sandbox.shell_status(ended.result())
 
 
-async def _session(settings: sandbox.Settings, pipe: int) -> int:
+async def _session(settings: sandbox.Settings, pipe: io.FileIO) -> int:
     told = progress.Progress()
     interruptions = Interruptions(pipe)
     watching = asyncio.create_task(interruptions.watch())
@@ -290,6 +291,7 @@ def _log_to_file() -> None:
     """Keep what the agents have to say, which run within this process, in a log of its own."""
     logging.basicConfig(
         filename=sandbox.LOGS / "supervisor.log",
+        filemode="w",
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         level=logging.INFO,
     )
@@ -310,8 +312,9 @@ async def _first(*futures: asyncio.Future[Any]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one lab; return the exit status for the outer process."""
-    pipe, encoded = arguments
-    settings = sandbox.Settings.from_json(encoded)
+    # Unbuffered, so that what follows the first line is left to the event loop.
+    pipe = io.FileIO(int(arguments[0]))
+    settings = sandbox.Settings.from_json(pipe.readline().decode())
     for number in (signal.SIGINT, signal.SIGHUP):
         # A handler that does nothing, for an ignored signal would stay ignored in the command.
         signal.signal(number, lambda *_: None)
@@ -320,7 +323,7 @@ def main(arguments: list[str]) -> int:
         sandbox.keep_logs(Path(settings.logs))
     _log_to_file()
     try:
-        return asyncio.run(_session(settings, int(pipe)))
+        return asyncio.run(_session(settings, pipe))
     except* errors.LabError as group:
         for error in _leaves(group):
             print(f"lab: {error}", file=sys.stderr)

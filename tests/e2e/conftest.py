@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from lab import errors, inside
+
+ADVICE = (
+    "the end-to-end tests run inside a lab: use 'make e2e', "
+    "or 'python -m lab run -- python -m pytest tests/e2e/...' for some of them"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Also with --collect-only: a run that can only fail must not look like one that has no tests.
+    if "LAB_DIR" not in os.environ:
+        pytest.exit(ADVICE, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"Metacontroller: {os.environ['LAB_METACONTROLLER']}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"Metacontroller: {os.environ['LAB_METACONTROLLER']}")
+
+
+@pytest.fixture(scope="session")
+def lab() -> inside.Lab:
+    return inside.Lab()
+
+
+@pytest.fixture
+def namespace(lab: inside.Lab) -> Iterator[str]:
+    """A namespace of the test's own, in which Pods can be created at once."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    lab.kubectl("create", "namespace", name)
+    inside.until(
+        lambda: lab.get("serviceaccount", "default", "-n", name),
+        f"namespace {name} got its default ServiceAccount",
+    )
+    yield name
+    lab.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def whole(lab: inside.Lab) -> Iterator[inside.Lab]:
+    """The lab, for a test that breaks a part of it: afterwards every node is on and Ready."""
+    before = lab.nodes()
+    yield lab
+    with contextlib.suppress(errors.LabError):
+        lab.change("apiserver", "start")
+    for node in before:
+        with contextlib.suppress(errors.LabError):
+            lab.change("node", "start", node)
+        lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
+    lab.kubectl("wait", "--for=condition=Ready", "--timeout=30s", *(f"node/{n}" for n in before))
