@@ -127,7 +127,7 @@ class Api:
             trust_env=False,
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             # A watch occupies a connection for ever, so a limit would be a deadlock.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=10),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
         )
 
     @classmethod

@@ -101,6 +101,8 @@ class Identity:
         }
         return {
             "addresses": [
+                # The lists merge by type, of which the two InternalIPs have the same.
+                {"$patch": "replace"},
                 *({"type": "InternalIP", "address": address} for address in self.addresses),
                 {"type": "Hostname", "address": self.name},
             ],

@@ -66,11 +66,7 @@ class Numbers:
 
 
 class PodNetwork:
-    """Builds and removes the namespaces of one node's Pods.
-
-    Prefer :meth:`create` and :meth:`destroy` of one Pod to run one after the
-    other; those of different Pods may overlap.
-    """
+    """Builds and removes the namespaces of one node's Pods, any number of them at a time."""
 
     def __init__(self, node: str, netns: str, subnets: Sequence[str]) -> None:
         self._node = node
@@ -94,23 +90,20 @@ class PodNetwork:
         return place
 
     async def destroy(self, place: Place) -> None:
-        """Remove a Pod's namespace and link; what is gone already is no error."""
-        for command in (
-            ("-n", self._netns, "link", "del", _veth(place)),
-            ("netns", "del", place.netns),
-        ):
-            await _ip(*command, check=False)
+        """Remove a Pod's namespace, and with it its link; what is gone already is no error."""
+        await _ip("netns", "del", place.netns, check=False)
         self._numbers.give_back(place.number)
 
     async def clear(self) -> None:
         """Remove every Pod's namespace of this node, also an earlier agent's."""
         prefix = f"{self._node}-pod-"
-        for name in await asyncio.to_thread(os.listdir, NAMESPACES):
-            if name.startswith(prefix):
-                await self.destroy(Place(int(name.removeprefix(prefix)), name, ()))
+        names = await asyncio.to_thread(os.listdir, NAMESPACES)
+        left = [name for name in names if name.startswith(prefix)]
+        namespaces = (f"netns del {name}" for name in left)
+        await _ip("-force", "-batch", "-", commands=namespaces, check=False)
 
     def _node_side(self, place: Place) -> Iterator[str]:
-        veth = _veth(place)
+        veth = f"pod-{place.number}"
         yield f"link add {veth} type veth peer name {POD_UPLINK} netns {place.netns}"
         for subnet in self._subnets:
             yield f"address add {subnet[1]}/{subnet.max_prefixlen} dev {veth}{_nodad(subnet)}"
@@ -126,10 +119,6 @@ class PodNetwork:
         for subnet in self._subnets:
             yield f"route add {subnet[1]}/{subnet.max_prefixlen} dev {POD_UPLINK}"
             yield f"route add default via {subnet[1]} dev {POD_UPLINK}"
-
-
-def _veth(place: Place) -> str:
-    return f"pod-{place.number}"
 
 
 def _nodad(subnet: Subnet) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lab.agent import container, echo, host, probes, process, spec
+from lab.agent import container, echo, host, network, probes, process, spec
 
 ECHO_PORT = 80  # what an image without declared ports most often serves
 ECHO = Path(echo.__file__)
@@ -63,7 +63,7 @@ class Runtime:
         identity = (self._pod.namespace, self._pod.name, self._host.name)
         argv = (sys.executable, "-I", "-S", str(ECHO), *identity, str(ready), *ports)
         return self._host.spawn(
-            ("ip", "netns", "exec", self._netns, *argv),
+            ("nsenter", f"--net={network.NAMESPACES / self._netns}", *argv),
             environment={"PATH": os.environ["PATH"]},
             log=self._log(wanted),
             pass_fds=(ready,),
