@@ -38,9 +38,8 @@ class ReleaseCause(enum.StrEnum):
     """Why this node stops answering for an address."""
 
     CLAIMED = "claimed"  # another speaker's claim goes before ours: `to` names its node
-    NOT_TAKEN_OVER = "not-taken-over"  # unlisted, declined or draining, and nobody took it in time
+    NOT_TAKEN_OVER = "not-taken-over"  # unlisted, declined or vetoed, and nobody took it in time
     DELETED = "deleted"
-    VETOED = "vetoed"
     LINK_DOWN = "link-down"  # the interface is gone, has no carrier, or may not announce it now
     STALLED = "stalled"
     LEAVING = "leaving"
@@ -92,7 +91,7 @@ class Config:
     bytes, new at each start. `keys` as in `KeysChanged`. `versions` are the lowest and highest
     format versions this speaker reads; only a test gives others than the default.
 
-    The core: `Core(config)`, `handle(event, now) -> Sequence[Action]`, the properties
+    The core: `Core(config, now)`, `handle(event, now) -> Sequence[Action]`, the properties
     `next_deadline` (send `Tick` then at the latest), `fence_at` (before each batch of work: once
     the clock has passed it, send `Stalled` first) and `counters` (dropped frames by reason), and
     `view(now) -> View`.
@@ -145,7 +144,10 @@ class InterfacesChanged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FitnessChanged:
-    """This node's fitness; `vetoed` means that it must hold nothing (the exclude label)."""
+    """This node's fitness; `vetoed`: it is no candidate for anything (the exclude label).
+
+    A vetoed node gives its addresses up as an unlisted one does: to a claim, at most 10 s later.
+    """
 
     rank: Rank
     vetoed: bool
@@ -303,7 +305,7 @@ class PeerView:
     interval_s: float
     well_for_s: float
     rank: Rank
-    flags: int
+    fit: bool
     claims: int
 
 

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The protocol core: events in, actions out; no I/O, no clock, no randomness."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import math
+from typing import TYPE_CHECKING
+
+from speaker.protocol import const, frame
+from speaker.protocol.events import (
+    Action,
+    ChildrenChanged,
+    Config,
+    Event,
+    FitnessChanged,
+    HeartbeatReceived,
+    Interface,
+    InterfacesChanged,
+    KeysChanged,
+    Leave,
+    Left,
+    Listed,
+    Probed,
+    Rank,
+    ReleaseCause,
+    Stalled,
+    Tick,
+    View,
+)
+from speaker.protocol.segment import Segment
+from speaker.protocol.voice import Own
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Core:
+    """Liveness and election of one speaker, on all its interfaces.
+
+    `handle` takes events in the order of their `now` (seconds, CLOCK_MONOTONIC) and returns the
+    actions to carry out in order. `counters` counts dropped frames by reason. See `Config`.
+    """
+
+    def __init__(self, config: Config, now: float) -> None:
+        self._config = config
+        self._codec = frame.Codec(config.group, config.keys, config.versions)
+        self._own = Own(config.node, config.versions, config.interval_s, well_since=now)
+        self._segments: dict[str, Segment] = {}
+        self._interfaces: dict[str, Interface] = {}
+        self._children: tuple[Listed, ...] = ()
+        self._openings = 0
+        self._leave_by = math.inf
+        self._left = False
+        self.counters: collections.Counter[frame.Drop] = collections.Counter()
+        self.next_deadline = math.inf
+        self.fence_at = math.inf
+
+    def handle(self, event: Event, now: float) -> Sequence[Action]:
+        """Take in what happened at `now` and say what to do about it."""
+        if self._left:
+            return ()
+        actions: Sequence[Action]
+        if type(event) is HeartbeatReceived:
+            actions = self._receive(event, now)
+            if not actions:
+                return actions
+        else:
+            actions = self._handle(event, now)
+        segments = self._segments.values()
+        if self._own.leaving and not self._left:
+            actions = [*actions, *self._leave(now)]
+        self.next_deadline = min((s.next_deadline for s in segments), default=math.inf)
+        self.next_deadline = min(self.next_deadline, self._leave_by)
+        self.fence_at = min((s.fence_at for s in segments), default=math.inf)
+        return actions
+
+    def view(self, now: float) -> View:
+        """Show what is believed now, and why."""
+        segments = self._segments.values()
+        return View(
+            peers=tuple(peer for each in segments for peer in each.view_peers(now)),
+            addresses=tuple(view for each in segments for view in each.view_addresses()),
+            well_for_s=now - self._own.well_since,
+            leaving=self._own.leaving,
+        )
+
+    def _receive(self, event: HeartbeatReceived, now: float) -> Sequence[Action]:
+        segment = self._segments.get(event.interface)
+        if segment is None:
+            self.counters[frame.Drop.NOT_OURS] += 1
+            return ()
+        try:
+            return segment.receive(event.payload, now)
+        except frame.DropError as error:
+            self.counters[error.reason] += 1
+            return segment.greet(now) if error.reason is frame.Drop.UNPROVEN else ()
+
+    def _handle(self, event: Event, now: float) -> list[Action]:
+        actions: list[Action] = []
+        match event:
+            case Tick():
+                for segment in self._segments.values():
+                    actions += segment.tick(now, drained=event.drained)
+            case ChildrenChanged():
+                self._children = event.children
+                self._own.complete = event.complete
+                actions += self._arrange(now)
+            case InterfacesChanged():
+                self._interfaces = {each.name: each for each in event.interfaces}
+                actions += self._arrange(now)
+            case FitnessChanged():
+                own = self._own
+                if own.rank is not event.rank or own.vetoed is not event.vetoed:
+                    if own.rank is not Rank.WELL or own.vetoed:
+                        own.well_since = now
+                    own.rank, own.vetoed = event.rank, event.vetoed
+                    for segment in self._segments.values():
+                        actions += segment.changed(now)
+            case KeysChanged():
+                self._codec.set_keys(event.keys)
+                for segment in self._segments.values():
+                    segment.set_keys()
+            case Probed():
+                probed = self._segments.get(event.interface)
+                if probed is not None:
+                    actions += probed.probed(event.address, event.answered_by, now)
+            case Stalled():
+                self._own.well_since = now
+                for segment in self._segments.values():
+                    actions += segment.fence(now)
+            case Leave():
+                if not self._own.leaving:
+                    self._own.leaving = True
+                    self._leave_by = now + const.LEAVE_WITHIN_S
+                    for segment in self._segments.values():
+                        actions += segment.changed(now)
+            case HeartbeatReceived():
+                actions += self._receive(event, now)
+        return actions
+
+    def _arrange(self, now: float) -> list[Action]:
+        """Open and close segments, and give each the children that concern it."""
+        node = self._config.node
+        lists: dict[str, list[Listed]] = collections.defaultdict(list)
+        named: set[str] = set()
+        for listed in self._children:
+            for name in listed.interfaces:
+                lists[name].append(listed)
+                if node in listed.nodes:
+                    named.add(name)
+        actions: list[Action] = []
+        for name, segment in list(self._segments.items()):
+            interface = self._interfaces.get(name)
+            if interface is None or not interface.carrier:
+                actions += segment.close(ReleaseCause.LINK_DOWN, now)
+                del self._segments[name]
+            elif interface.mac != segment.mac:
+                segment.set_mac(interface.mac)
+        for name, segment in list(self._segments.items()):
+            actions += segment.set_children(lists.get(name, ()), now)
+            if segment.is_empty:
+                actions += segment.close(ReleaseCause.DELETED, now)
+                del self._segments[name]
+        for name in sorted(named - self._segments.keys()):
+            interface = self._interfaces.get(name)
+            if interface is not None and interface.carrier:
+                segment = Segment(interface, self._next_epoch(), self._own, self._codec, now)
+                self._segments[name] = segment
+                actions += segment.set_children(lists[name], now)
+        return actions
+
+    def _leave(self, now: float) -> list[Action]:
+        segments = self._segments.values()
+        if now < self._leave_by and not all(each.is_free_to_leave(now) for each in segments):
+            return []
+        self._left = True
+        self._leave_by = math.inf
+        actions: list[Action] = []
+        for segment in segments:
+            actions += segment.close(ReleaseCause.LEAVING, now)
+        self._segments.clear()
+        return [*actions, Left()]
+
+    def _next_epoch(self) -> bytes:
+        """Make an epoch for each opening of an interface: no recording of one fools another."""
+        self._openings += 1
+        return hashlib.blake2s(
+            self._openings.to_bytes(8), key=self._config.epoch, digest_size=8
+        ).digest()

@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: MIT
+"""One interface that has carrier: its peers and its addresses, brought together."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from speaker.protocol import const, election, frame
+from speaker.protocol.contest import Contest, Look, Round
+from speaker.protocol.events import (
+    Action,
+    Address,
+    AddressView,
+    Alone,
+    Blocked,
+    Cleared,
+    Interface,
+    InUse,
+    Listed,
+    PeerCause,
+    PeerChanged,
+    PeerView,
+    Probe,
+    Release,
+    ReleaseCause,
+    Take,
+)
+from speaker.protocol.liveness import Peers
+from speaker.protocol.voice import Own, Voice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class Segment:
+    """Liveness and election on one interface.
+
+    What returns actions returns them in the order to carry out: what is released, the claims on the
+    wire, what is taken, the rest.
+    """
+
+    def __init__(
+        self, interface: Interface, epoch: bytes, own: Own, codec: frame.Codec, now: float
+    ) -> None:
+        self.name = interface.name
+        self.mac = interface.mac
+        self._own = own
+        self._codec = codec
+        self._peers = Peers(epoch)
+        self._voice = Voice(interface, own, codec, self._peers, now)
+        self._contests: dict[bytes, Contest] = {}
+        self._claims: dict[bytes, frame.Claim] = {}
+        self._listen_until = now + const.DEAD_AFTER_INTERVALS * own.base_interval_s
+        self._cold_until = now + const.COLD_START_S
+        self._well_since = now
+        self._alone = False
+        self._silence_at = math.inf
+        self._look_at = self._listen_until
+
+    @property
+    def next_deadline(self) -> float:
+        """When `tick` is due at the latest."""
+        return min(self._voice.next_beat_at, self._silence_at, self._look_at)
+
+    @property
+    def fence_at(self) -> float:
+        """When our peers may have declared us dead at the earliest."""
+        return self._voice.spoke_at + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no list names this node here and nothing is held."""
+        return not self._contests
+
+    def receive(self, payload: bytes, now: float) -> Sequence[Action]:
+        """Take in a frame; raises DropError if it must change nothing."""
+        beat = self._codec.decode(payload)
+        peer, changed = self._peers.receive(beat, now)
+        tail = beat.tail
+        if tail.plain and not changed:
+            return ()
+        actions: list[Action] = []
+        concerned: Iterable[bytes] = ()
+        born = peer.known_since == now and peer.alive
+        if tail.claims is not None:
+            concerned = peer.absorb(tail.claims, beat.claim_number)
+        if frame.names_epoch(tail.wanted, self._peers.epoch):
+            self._voice.repeat_claims()
+        if changed:
+            concerned = self._contests
+            if born:
+                self._silence_at = self._peers.next_deadline()
+                actions.append(PeerChanged(self.name, peer.node, True, PeerCause.HEARD))
+            elif not peer.alive:
+                actions.append(PeerChanged(self.name, peer.node, False, PeerCause.LEAVING))
+        if born or frame.names_epoch(tail.asked, self._peers.epoch):
+            actions += self._voice.answer(now)
+        return [*self._look(concerned, now), *actions]
+
+    def greet(self, now: float) -> Sequence[Action]:
+        """Answer a stranger whose frame `receive` has just refused."""
+        return self._voice.greet(now)
+
+    def tick(self, now: float, *, drained: bool) -> Sequence[Action]:
+        """Beat, ask, bury and look again, each if it is due."""
+        asked, dead = self._peers.silent(now, drained=drained)
+        actions: list[Action] = []
+        if dead or (self._is_fit(now) and not self._voice.flags & frame.Flag.FIT):
+            actions += self._look(self._contests, now)
+        elif now >= self._look_at:
+            due = [key for key, contest in self._contests.items() if now >= contest.look_at]
+            actions += self._look(due, now)
+        actions += [PeerChanged(self.name, p.node, False, PeerCause.SILENT) for p in dead]
+        actions += self._voice.ask(asked, now)
+        if now >= self._voice.next_beat_at:
+            actions += self._voice.scheduled_beat(now)
+            self._peers.expire(now)
+        self._silence_at = self._peers.next_deadline()
+        return actions
+
+    def set_children(self, children: Iterable[Listed], now: float) -> Sequence[Action]:
+        """Take over the lists; an address that is not in `children` is released at once."""
+        gone = dict(self._contests)
+        for listed in children:
+            key = listed.address.packed
+            position = election.position(listed, self._own.node)
+            contest = gone.pop(key, None)
+            if contest is not None and (contest.held or position != frame.UNLISTED):
+                contest.relist(listed, position)
+            elif position != frame.UNLISTED:
+                self._contests[key] = Contest(listed.address, listed, position)
+            elif contest is not None:
+                del self._contests[key]
+        actions: list[Action] = []
+        for key, contest in gone.items():
+            del self._contests[key]
+            actions += self._release(contest, ReleaseCause.DELETED)
+            actions += self._clear(contest)
+        return [*actions, *self.changed(now)]
+
+    def changed(self, now: float) -> Sequence[Action]:
+        """Something about this node changed: look at every address and tell the others at once."""
+        return [*self._look(self._contests, now), *self._voice.beat(now)]
+
+    def set_mac(self, mac: bytes) -> None:
+        """Speak as another MAC from now on."""
+        self.mac = mac
+        self._voice.introduce(mac)
+
+    def set_keys(self) -> None:
+        """Name the keys that the codec accepts now."""
+        self._voice.introduce(self.mac)
+
+    def probed(self, address: Address, answered_by: bytes | None, now: float) -> Sequence[Action]:
+        """Take in the outcome of a probe."""
+        key = address.packed
+        contest = self._contests.get(key)
+        if contest is None or not contest.probing:
+            return ()
+        contest.probing = False
+        actions: list[Action] = []
+        if answered_by is None:
+            contest.found_free = True
+            actions += self._clear(contest)
+        elif any(peer.tail.mac == answered_by for peer in self._peers):
+            contest.probe_at = now + const.PASSED_OVER_AFTER_S
+        else:
+            contest.probe_at = now + const.PROBE_AGAIN_S
+            unheard = self._round(now).unheard_earlier(contest)
+            report: Blocked | InUse
+            if unheard is None:
+                report = InUse(address, self.name, answered_by)
+            else:
+                report = Blocked(address, self.name, unheard, answered_by)
+            if contest.reported != report:
+                contest.reported = report
+                actions.append(report)
+        return [*self._look((key,), now), *actions]
+
+    def fence(self, now: float) -> Sequence[Action]:
+        """Hold nothing, believe nobody, listen anew."""
+        self._listen_until = now + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
+        self._well_since = now
+        actions = self._stop(ReleaseCause.STALLED)
+        for contest in self._contests.values():
+            contest.probing = False
+            contest.end_turns()
+        return [*actions, *self.changed(now)]
+
+    def close(self, cause: ReleaseCause, now: float) -> Sequence[Action]:
+        """Release everything; say farewell unless the link is down."""
+        actions = self._stop(cause)
+        for contest in self._contests.values():
+            actions += self._clear(contest)
+        self._contests.clear()
+        if cause is not ReleaseCause.LINK_DOWN:
+            actions += self._voice.farewell(now)
+        return actions
+
+    def is_free_to_leave(self, now: float) -> bool:
+        """Whether nothing is held here that somebody else could still take over."""
+        standings = self._round(now).standings
+        return not any(
+            contest.held and election.candidates(contest.listed, key, standings)
+            for key, contest in self._contests.items()
+        )
+
+    def view_peers(self, now: float) -> list[PeerView]:
+        """Show the peers as in `/status`, dead ones that are remembered included."""
+        return [
+            PeerView(
+                interface=self.name,
+                node=peer.node,
+                mac=peer.tail.mac,
+                alive=peer.alive,
+                hears_us=peer.hears_us,
+                age_s=now - peer.heard_at,
+                interval_s=peer.interval_s,
+                well_for_s=max(0.0, now - peer.well_since),
+                rank=peer.rank,
+                fit=peer.fit,
+                claims=sum(claim.held for claim in peer.claims.values()),
+            )
+            for peer in self._peers
+        ]
+
+    def view_addresses(self) -> list[AddressView]:
+        """Show the addresses as in `/status`, as of when each was last looked at."""
+        return [
+            AddressView(
+                interface=self.name,
+                address=contest.address,
+                nodes=contest.listed.nodes,
+                list_version=contest.listed.list_version,
+                candidates=contest.candidates,
+                holder=self._own.node if contest.held else contest.holder,
+                held_here=contest.held,
+                why=contest.why,
+            )
+            for contest in self._contests.values()
+        ]
+
+    def _is_fit(self, now: float) -> bool:
+        own = self._own
+        return own.complete and not own.vetoed and not own.leaving and now >= self._listen_until
+
+    def _look(self, keys: Iterable[bytes], now: float) -> list[Action]:
+        """Look at these addresses; the heart of the segment."""
+        rest = self._update_standing(now)
+        released: list[Action] = []
+        taken: list[Action] = []
+        view = self._round(now)
+        for key in list(keys):
+            contest = self._contests.get(key)
+            if contest is None:
+                continue
+            if contest.held:
+                loss = view.keep(key, contest)
+                if loss is not None:
+                    released += self._release(contest, loss.cause, loss.to)
+                    if contest.position == frame.UNLISTED:
+                        del self._contests[key]
+                continue
+            step = view.consider(key, contest)
+            if step is Look.PROBE:
+                contest.probing = True
+                rest.append(Probe(contest.address, self.name))
+            elif step is not Look.WAIT:
+                taken.append(Take(contest.address, self.name, step, contest.last_holder))
+                contest.take(self._own.node, now + self._voice.interval_s)
+            if contest.proven:
+                rest += self._clear(contest)
+        said = self._state_claims(now)
+        self._look_at = min(
+            (contest.look_at for contest in self._contests.values()), default=math.inf
+        )
+        if now < self._listen_until:
+            self._look_at = min(self._look_at, self._listen_until)
+        return [*released, *said, *taken, *rest]
+
+    def _state_claims(self, now: float) -> Sequence[Action]:
+        claims = {
+            key: contest.claim()
+            for key, contest in self._contests.items()
+            if contest.held or (contest.listed.declined and contest.position != frame.UNLISTED)
+        }
+        if claims == self._claims:
+            return ()
+        self._claims = claims
+        self._voice.set_claims(claims)
+        return self._voice.claims(now)
+
+    def _update_standing(self, now: float) -> list[Action]:
+        """Bring up to date what we say of ourselves in every frame."""
+        self._voice.flags = frame.Flag.FIT if self._is_fit(now) else 0
+        alone = not self._peers.any_alive() and any(
+            node != self._own.node
+            for contest in self._contests.values()
+            for node in contest.listed.nodes
+        )
+        actions: list[Action] = []
+        if alone is not self._alone:
+            self._alone = alone
+            self._well_since = now
+            actions.append(Alone(self.name, alone))
+        self._voice.well_since = math.inf if alone else max(self._well_since, self._own.well_since)
+        return actions
+
+    def _round(self, now: float) -> Round:
+        alive = sorted(self._peers.alive(), key=lambda peer: peer.known_since)
+        heard = any(peer.hears_us for peer in alive)
+        me = election.Standing(
+            node=self._own.node,
+            epoch=self._peers.epoch,
+            rank=self._own.rank_in_force,
+            fit=self._is_fit(now),
+            well_since=self._voice.well_since,
+            hears_us=True,
+            deaf_since=math.inf,
+            claims=self._declined(),
+        )
+        others = [
+            election.Standing(
+                node=peer.node,
+                epoch=peer.epoch,
+                rank=peer.rank,
+                fit=peer.fit,
+                well_since=peer.well_since,
+                hears_us=peer.hears_us,
+                deaf_since=peer.deaf_since,
+                claims=peer.claims,
+            )
+            for peer in alive
+            # Who hears nobody is right for its own side of a split at best, not for ours.
+            if peer.hears_us or peer.heard or not heard
+        ]
+        return Round(
+            now=now,
+            me=me,
+            standings={**{other.node: other for other in others}, me.node: me},
+            others=others,
+            heard_nodes=self._peers.heard_nodes,
+            left_nodes=self._peers.left_nodes(),
+            settled_at=max(
+                (
+                    peer.known_since + const.CLAIMS_AWAITED_S
+                    for peer in alive
+                    if peer.claim_number != peer.complete_number
+                ),
+                default=-math.inf,
+            ),
+            cold_until=self._cold_until,
+            interval_s=self._voice.interval_s,
+        )
+
+    def _declined(self) -> dict[bytes, frame.Claim]:
+        return {
+            key: contest.claim()
+            for key, contest in self._contests.items()
+            if contest.listed.declined
+        }
+
+    def _stop(self, cause: ReleaseCause) -> list[Action]:
+        actions: list[Action] = []
+        for contest in self._contests.values():
+            actions += self._release(contest, cause)
+        actions += [
+            PeerChanged(self.name, peer.node, False, PeerCause.FORGOTTEN)
+            for peer in self._peers.forget_all(self._voice.sequence)
+        ]
+        self._silence_at = math.inf
+        return actions
+
+    def _release(
+        self, contest: Contest, cause: ReleaseCause, to: str | None = None
+    ) -> list[Action]:
+        if not contest.held:
+            return []
+        contest.release(to)
+        return [Release(contest.address, self.name, cause, to)]
+
+    def _clear(self, contest: Contest) -> list[Action]:
+        if contest.reported is None:
+            return []
+        contest.reported = None
+        return [Cleared(contest.address, self.name)]
