@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""What users write on their Services: keys, their prefix and aliases, and the values' meaning."""
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Final, Self
+
+from app import errors
+from app.placement import model
+from contract import names, pool
+
+_LABEL_VALUE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+_SHARING_KEY: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+class AnnotationError(errors.ObjectError):
+    """An annotation with a value that means nothing; the Service stays as it is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Keys:
+    """The annotation keys in force: of each, our own first, then its aliases."""
+
+    balancer: tuple[str, ...] = (names.SERVICE_BALANCER,)
+    ip_count: tuple[str, ...] = (names.SERVICE_IP_COUNT,)
+    addresses: tuple[str, ...] = (names.SERVICE_ADDRESSES,)
+    sharing_key: tuple[str, ...] = (names.SERVICE_SHARING_KEY,)
+
+    @classmethod
+    def of(cls, *, prefix: str = names.GROUP, aliases: Mapping[str, str] | None = None) -> Self:
+        """Return the keys under `prefix`; `aliases` maps a foreign key to the name of ours.
+
+        The names are `load-balancer`, `ip-count`, `addresses` and `sharing-key`. Raises
+        SettingsError for any other.
+        """
+        found: dict[str, list[str]] = {
+            name: [f"{prefix}/{name}"]
+            for name in ("load-balancer", "ip-count", "addresses", "sharing-key")
+        }
+        for alias, name in sorted((aliases or {}).items()):
+            if name not in found:
+                raise errors.SettingsError(
+                    f"alias {alias!r} stands for {name!r}, which is no key of ours: write one of "
+                    f"{', '.join(found)}"
+                )
+            found[name].append(alias)
+        return cls(
+            balancer=tuple(found["load-balancer"]),
+            ip_count=tuple(found["ip-count"]),
+            addresses=tuple(found["addresses"]),
+            sharing_key=tuple(found["sharing-key"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ask:
+    """What a user asks for. `ip_count` is None where the balancer decides."""
+
+    balancer: str
+    ip_count: model.Count = None
+    addresses: tuple[pool.Address, ...] = ()
+    sharing_key: str | None = None
+
+
+def balancer_of(annotations: Mapping[str, str], keys: Keys) -> str | None:
+    """Return the balancer that is named, unjudged; None where none is."""
+    return next((annotations[key] for key in keys.balancer if key in annotations), None)
+
+
+def ask(annotations: Mapping[str, str], keys: Keys) -> Ask:
+    """Read what a Service asks for. Raises AnnotationError naming key, value and remedy."""
+    key, name = _one(annotations, keys.balancer)
+    if name is None or not _LABEL_VALUE.fullmatch(name):
+        raise AnnotationError(
+            f"annotation {key} is {name!r}, which cannot be the name of an L2LoadBalancer: write "
+            "one that 'kubectl get l2lb' lists"
+        )
+    return Ask(
+        balancer=name,
+        ip_count=_ip_count(*_one(annotations, keys.ip_count)),
+        addresses=_addresses(*_one(annotations, keys.addresses)),
+        sharing_key=_sharing_key(*_one(annotations, keys.sharing_key)),
+    )
+
+
+def _one(annotations: Mapping[str, str], keys: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return the key that is used and its value; the same value under two keys is one."""
+    used = [key for key in keys if key in annotations]
+    if not used:
+        return keys[0], None
+    for other in used[1:]:
+        if annotations[other] != annotations[used[0]]:
+            raise AnnotationError(
+                f"annotations {used[0]} ({annotations[used[0]]!r}) and {other} "
+                f"({annotations[other]!r}) contradict each other: keep one of them"
+            )
+    return used[0], annotations[used[0]]
+
+
+def _ip_count(key: str, value: str | None) -> model.Count:
+    if value is None:
+        return None
+    if value == names.AUTO:
+        return model.AUTO
+    if value.isascii() and value.isdigit() and 1 <= int(value) <= names.MAX_IP_COUNT:
+        return int(value)
+    raise AnnotationError(
+        f"annotation {key} is {value!r}: write a number from 1 to {names.MAX_IP_COUNT}, or auto"
+    )
+
+
+def _addresses(key: str, value: str | None) -> tuple[pool.Address, ...]:
+    if value is None:
+        return ()
+    addresses: list[pool.Address] = []
+    for text in value.split(","):
+        try:
+            address = ipaddress.ip_address(text.strip())
+        except ValueError:
+            raise AnnotationError(
+                f"annotation {key} is {value!r}, and {text.strip()!r} in it is no address: write "
+                "addresses separated by commas, like 192.0.2.10,192.0.2.11"
+            ) from None
+        if address in addresses:
+            raise AnnotationError(f"annotation {key} names {address} twice: name it once")
+        addresses.append(address)
+    for version in pool.VERSIONS:
+        if sum(address.version == version for address in addresses) > names.MAX_IP_COUNT:
+            raise AnnotationError(
+                f"annotation {key} names more than {names.MAX_IP_COUNT} IPv{version} addresses: "
+                "name fewer"
+            )
+    return tuple(addresses)
+
+
+def _sharing_key(key: str, value: str | None) -> str | None:
+    if value is None or _SHARING_KEY.fullmatch(value):
+        return value
+    raise AnnotationError(
+        f"annotation {key} is {value!r}: write at most 63 letters, digits, '-', '_' and '.', "
+        "beginning and ending with a letter or digit"
+    )

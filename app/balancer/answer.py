@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""The children that should exist, decided from one picture."""
+
+import dataclasses
+import datetime as dt
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from app import events, pending
+from app.balancer import memory, picture, shortfalls, spec, status, wishes
+from app.placement import model, place
+from app.service import user
+from contract import child, pool
+
+RELEASE_AFTER_S: Final = 5  # 'kubectl replace' wipes the mirrored label for well below a second
+# How soon to look again for a child that was answered and is not there, by the age of what asks
+# for it: a creation that meets a foreign name fails in silence, and nothing else wakes the parent.
+_LOOK_AGAIN_S: Final = ((10.0, 1), (60.0, 5), (math.inf, 20))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What a sync answers. `resync_after_s` is 0 when nothing is waited for."""
+
+    children: list[Mapping[str, Any]]
+    status: dict[str, Any]
+    resync_after_s: float
+    left_alone: tuple[memory.LeftAlone, ...]
+    told: tuple[events.Event, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Served:
+    """A Service of the balancer and what it gets."""
+
+    service: user.UserService
+    observed: tuple[memory.Observed, ...]
+    outcome: model.Outcome
+
+
+def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
+    """Return every child that should exist, and the balancer's status."""
+    allowed, refused = _by_namespace(seen)
+    keeping = [
+        children
+        for children in wishes.kept(seen)
+        if not (children.missing and memory.released(children.observed, now=now))
+    ]
+    shared = wishes.sharing(allowed, seen.children, keeping)
+    asked = [
+        wishes.of_service(service, _observed(service, seen), seen.balancer) for service in allowed
+    ]
+    asked.extend(wishes.of_kept(children, shared=shared) for children in keeping)
+    usable, overlaps = _usable_pool(seen)
+    placement = place.place(
+        model.Balancer(
+            uid=seen.balancer.uid,
+            pool=usable,
+            nodes=seen.nodes,
+            quarantined=seen.balancer.quarantined,
+            known=seen.balancer.known,
+        ),
+        asked,
+    )
+    outcomes = {(outcome.namespace, outcome.uid): outcome for outcome in placement.outcomes}
+    served = [
+        _Served(service, _observed(service, seen), outcomes[service.namespace, service.uid])
+        for service in allowed
+    ]
+    verdicts = {
+        one.service: verdict
+        for one in served
+        if (verdict := shortfalls.verdict(one.outcome, seen)) is not None
+    } | {service: shortfalls.not_allowed(service.namespace, seen.balancer) for service in refused}
+    manifests: list[Mapping[str, Any]] = []
+    for one in served:
+        manifests.extend(child.encode(c) for c in _children(one, seen.balancer))
+    release = _release_moment(now)
+    for children in keeping:
+        outcome = outcomes[children.namespace, children.uid]
+        manifests.extend(child.encode(c) for c in _unchanged(children, outcome, release))
+    manifests.extend(
+        pending.encode(
+            verdict,
+            namespace=service.namespace,
+            service=service.name,
+            service_uid=service.uid,
+        )
+        for service, verdict in verdicts.items()
+    )
+    return Decision(
+        children=_with_left_alone(manifests, seen.children.left_alone),
+        status=status.of(
+            status.Facts(
+                seen=seen,
+                placement=placement,
+                overlaps=overlaps,
+                verdicts={str(service): verdict for service, verdict in verdicts.items()},
+                services=len(allowed) + len(refused),
+            ),
+            now=now,
+        ),
+        resync_after_s=_resync_after_s(served, keeping, seen, now=now),
+        left_alone=seen.left_alone,
+    )
+
+
+def _by_namespace(
+    seen: picture.Picture,
+) -> tuple[list[user.UserService], list[user.UserService]]:
+    """Return the Services to serve, and those whose namespace may not use the balancer."""
+    allowed: list[user.UserService] = []
+    refused: list[user.UserService] = []
+    for service in seen.services:
+        if service.namespace in seen.terminating_namespaces:
+            continue  # nothing can be created there, and one failure would fail the whole sync
+        namespaces = seen.balancer.namespaces
+        fits = namespaces is None or service.namespace in namespaces
+        (allowed if fits else refused).append(service)
+    return allowed, refused
+
+
+def _observed(service: user.UserService, seen: picture.Picture) -> tuple[memory.Observed, ...]:
+    return seen.children.by_service.get((service.namespace, service.uid), ())
+
+
+def _usable_pool(seen: picture.Picture) -> tuple[pool.Pool, dict[str, pool.Pool]]:
+    """Return what the balancer may give, and what older ones own of it, by their names.
+
+    While the pool cannot be read, everybody keeps what they have and nobody gets anything.
+    """
+    wanted = seen.balancer.addresses
+    if wanted is None:
+        held = itertools.chain.from_iterable(seen.children.by_service.values())
+        return _exactly(one.child.address for one in held), {}
+    overlaps: dict[str, pool.Pool] = {}
+    usable = wanted
+    for other in seen.older:
+        if other.addresses is None:
+            continue
+        overlap = usable & other.addresses
+        if overlap:
+            overlaps[other.name] = overlap
+            usable = usable - other.addresses
+    return usable, overlaps
+
+
+def _exactly(addresses: Iterable[pool.Address]) -> pool.Pool:
+    spans: dict[int, list[tuple[int, int]]] = {}
+    for address in addresses:
+        spans.setdefault(address.version, []).append((int(address), int(address)))
+    return pool.Pool(spans)
+
+
+def _children(one: _Served, balancer: spec.Balancer) -> list[child.Child]:
+    before = {observed.ordinal: observed.child for observed in one.observed}
+    planned = len(one.outcome.assigned)
+    service = one.service
+    return [
+        child.Child(
+            namespace=service.namespace,
+            name=child.child_name(service.name, assigned.ordinal),
+            service=service.name,
+            service_uid=service.uid,
+            balancer=balancer.name,
+            address=assigned.address,
+            nodes=assigned.nodes,
+            list_version=assigned.list_version,
+            ports=service.ports,
+            planned=_planned(before.get(assigned.ordinal), planned),
+            health_check_port=service.health_check_port,
+            interfaces=balancer.interfaces,
+            failback_delay_s=balancer.failback_delay_s,
+        )
+        for assigned in one.outcome.assigned
+    ]
+
+
+def _planned(before: child.Child | None, planned: int) -> int:
+    """Return the number of siblings that a child is to name.
+
+    The highest among the siblings counts, so that one more address rewrites no older child.
+    """
+    return before.planned if before is not None and before.planned < planned else planned
+
+
+def _unchanged(
+    children: wishes.Kept, outcome: model.Outcome, release: dt.datetime
+) -> list[child.Child]:
+    """Return the children as they were; only their lists follow the nodes."""
+    before = {observed.ordinal: observed.child for observed in children.observed}
+    return [
+        dataclasses.replace(
+            before[assigned.ordinal],
+            nodes=assigned.nodes,
+            list_version=assigned.list_version,
+            release_after=(
+                (before[assigned.ordinal].release_after or release) if children.missing else None
+            ),
+        )
+        for assigned in outcome.assigned
+    ]
+
+
+def _release_moment(now: dt.datetime) -> dt.datetime:
+    whole = now.astimezone(dt.UTC).replace(microsecond=0)
+    return whole + dt.timedelta(seconds=RELEASE_AFTER_S + 1)
+
+
+def _resync_after_s(
+    served: Sequence[_Served],
+    keeping: Sequence[wishes.Kept],
+    seen: picture.Picture,
+    *,
+    now: dt.datetime,
+) -> float:
+    waits: list[float] = []
+    for one in served:
+        names = {child.child_name(one.service.name, a.ordinal) for a in one.outcome.assigned}
+        if any((one.service.namespace, name) not in seen.children.names for name in names):
+            youngest = max([one.service.created, *(o.created for o in one.observed)])
+            age_s = now.timestamp() - youngest
+            waits.append(next(wait for limit, wait in _LOOK_AGAIN_S if age_s < limit))
+    for children in keeping:
+        if children.missing:
+            moments = [o.child.release_after for o in children.observed if o.child.release_after]
+            left = [(moment - now).total_seconds() for moment in moments]
+            waits.append(max(1.0, math.ceil(min(left, default=RELEASE_AFTER_S + 1))))
+    return min(waits, default=0.0)
+
+
+def _with_left_alone(
+    manifests: Iterable[Mapping[str, Any]], left_alone: Iterable[memory.LeftAlone]
+) -> list[Mapping[str, Any]]:
+    """Return all children in order of their names, each once.
+
+    What is to be a child of ours mends one that cannot be read, and gives way to a stranger.
+    """
+    by_name = {_identity(manifest): manifest for manifest in manifests}
+    for one in left_alone:
+        if one.manifest is None:
+            continue
+        if one.foreign:
+            by_name[_identity(one.manifest)] = one.manifest
+        else:
+            by_name.setdefault(_identity(one.manifest), one.manifest)
+    return [by_name[name] for name in sorted(by_name)]
+
+
+def _identity(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    return manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The children that exist: all that the webhook remembers."""
+
+import dataclasses
+import datetime as dt
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from app import errors, pending
+from app.models import hooks, kubernetes
+from app.service import user
+from contract import announcement, child, names
+from contract import errors as contract_errors
+
+_ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
+_LAST_APPLIED: Final = "metacontroller.k8s.io/last-applied-configuration"
+# The parts of a child that we write. Only these are ever sent back from what an object says of
+# itself, so that nobody can have anything else applied in Metacontroller's name.
+_SPEC_FIELDS: Final = frozenset(
+    {
+        "allocateLoadBalancerNodePorts",
+        "externalTrafficPolicy",
+        "ipFamilies",
+        "ipFamilyPolicy",
+        "loadBalancerClass",
+        "ports",
+        "type",
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Observed:
+    """A child that exists. `created` is in seconds since the epoch."""
+
+    child: child.Child
+    ordinal: int
+    created: float
+    announcement: announcement.Announcement | None
+    terminating: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name."""
+        return self.child.namespace, self.child.name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """An object that cannot be read, or is not ours: named, and answered as it is.
+
+    `manifest` is what keeps Metacontroller from deleting or changing it; None for an object that
+    is no child, or that has no name to answer with. `foreign` is whether it is somebody else's.
+    """
+
+    kind: str
+    name: str
+    why: str
+    manifest: Mapping[str, Any] | None = None
+    foreign: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Memory:
+    """All children in the order of their keys. `names` holds every child's namespace and name."""
+
+    by_service: Mapping[tuple[str, str], tuple[Observed, ...]]
+    left_alone: tuple[LeftAlone, ...]
+    names: frozenset[tuple[str, str]]
+
+
+def read(children: Mapping[str, kubernetes.AnyService], *, balancer: str) -> Memory:
+    """Sort a balancer's children: readable ones by namespace and Service UID, and the others."""
+    by_service: dict[tuple[str, str], list[Observed]] = {}
+    left_alone: list[LeftAlone] = []
+    seen: set[tuple[str, str]] = set()
+    for key in sorted(children):
+        manifest = children[key]
+        try:
+            found = _read_one(key, manifest, balancer=balancer)
+        except errors.ObjectError as error:
+            left_alone.append(
+                LeftAlone("Service", key, str(error), _unchanged(key, _raw(manifest), ours=True))
+            )
+            seen.add(_split(key))
+            continue
+        if isinstance(found, Observed):
+            by_service.setdefault((found.child.namespace, found.child.service_uid), []).append(
+                found
+            )
+        elif found is not None:
+            left_alone.append(found)
+        seen.add(_split(key))
+    return Memory(
+        by_service={
+            service: tuple(sorted(observed, key=lambda one: one.ordinal))
+            for service, observed in by_service.items()
+        },
+        left_alone=tuple(left_alone),
+        names=frozenset(seen),
+    )
+
+
+def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone | None:
+    """Return what a child is; None for a note, which is written anew at each sync."""
+    manifest = hooks.whole(kubernetes.Service, manifest)
+    if not _is_ours(manifest):
+        if pending.is_note(manifest):
+            return None
+        return LeftAlone(
+            "Service",
+            key,
+            "it carries the label controller-uid of this balancer but is none of its children: "
+            "remove the label",
+            _unchanged(key, manifest, ours=False),
+            foreign=True,
+        )
+    metadata = manifest["metadata"]
+    try:
+        decoded = child.decode(manifest)
+    except contract_errors.ContractError as error:
+        decoded = _decode_last_applied(manifest, error)
+    ordinal = _ordinal(decoded)
+    if decoded.balancer != balancer or ordinal is None:
+        raise errors.ObjectError(
+            f"it says of itself that it is child {decoded.name} of Service {decoded.service} and "
+            f"balancer {decoded.balancer}: this balancer is {balancer}"
+        )
+    return Observed(
+        child=decoded,
+        ordinal=ordinal,
+        created=user.timestamp(metadata),
+        announcement=announcement.decode_status(manifest, address=decoded.address),
+        terminating=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _is_ours(manifest: kubernetes.Service) -> bool:
+    """Whether a child has the marks that only Metacontroller may write, by admission policy."""
+    labels = (manifest.get("metadata") or {}).get("labels") or {}
+    spec = manifest.get("spec") or {}
+    return (
+        labels.get(names.PROXY_NAME_LABEL) == names.PROXY_NAME
+        and spec.get("loadBalancerClass") == names.CHILD_CLASS
+    )
+
+
+def _decode_last_applied(
+    manifest: kubernetes.Service, reason: contract_errors.ContractError
+) -> child.Child:
+    """Read a child that somebody edited from what we last wrote; answering that mends it."""
+    applied = _last_applied(manifest)
+    if applied is None:
+        raise errors.ObjectError(str(reason))
+    try:
+        return child.decode(applied)
+    except contract_errors.ContractError:
+        raise errors.ObjectError(str(reason)) from None
+
+
+def _last_applied(manifest: Any) -> dict[str, Any] | None:
+    try:
+        metadata = manifest["metadata"]
+        applied = json.loads(metadata["annotations"][_LAST_APPLIED])
+        identity = applied["metadata"]["namespace"], applied["metadata"]["name"]
+        if identity != (metadata["namespace"], metadata["name"]):
+            return None
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return None
+    return dict(applied)
+
+
+def _unchanged(key: str, manifest: Any, *, ours: bool) -> dict[str, Any] | None:
+    """Return the manifest that, answered, changes nothing of an object."""
+    namespace, name = _split(key)
+    if not name:
+        return None
+    metadata: dict[str, Any] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    echo: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+    applied = _last_applied(manifest) if ours else None
+    if applied is None:
+        return echo
+    for part in ("annotations", "labels"):
+        values = applied["metadata"].get(part)
+        if isinstance(values, dict) and all(isinstance(v, str) for v in values.values()):
+            metadata[part] = dict(sorted(values.items()))
+    spec = applied.get("spec")
+    if isinstance(spec, dict):
+        echo["spec"] = {field: spec[field] for field in sorted(_SPEC_FIELDS & spec.keys())}
+    return echo
+
+
+def _ordinal(observed: child.Child) -> int | None:
+    match = _ORDINAL.search(observed.name, observed.name.rfind("-l2-"))
+    if match is None:
+        return None
+    ordinal = int(match[1])
+    return ordinal if child.child_name(observed.service, ordinal) == observed.name else None
+
+
+def _raw(manifest: Any) -> Any:
+    return manifest.raw if isinstance(manifest, kubernetes.Broken) else manifest
+
+
+def _split(key: str) -> tuple[str, str]:
+    namespace, _, name = key.rpartition("/")
+    return namespace, name
+
+
+def released(observed: Iterable[Observed], *, now: dt.datetime) -> bool:
+    """Whether the time has passed after which a missing Service's children go."""
+    return any(
+        one.child.release_after is not None and one.child.release_after <= now for one in observed
+    )

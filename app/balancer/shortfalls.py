@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Why a Service has fewer addresses than it asks for, as a word and a sentence."""
+
+import functools
+from collections.abc import Mapping
+from typing import Final
+
+from app.balancer import picture, spec
+from app.conditions import Verdict
+from app.placement import model
+from contract import names
+from contract.names import AssignedReason
+
+_MAX_NAMED: Final = 5
+
+
+def not_allowed(namespace: str, balancer: spec.Balancer) -> Verdict:
+    """Say that the balancer is not for this namespace."""
+    allowed = some(sorted(balancer.namespaces or ()))
+    return Verdict(
+        holds=False,
+        reason=AssignedReason.NAMESPACE_NOT_ALLOWED,
+        message=(
+            f"balancer {balancer.name} serves the namespaces {allowed} only: ask its administrator "
+            f"to add {namespace} to spec.namespaces, or use another balancer"
+        ),
+    )
+
+
+def verdict(outcome: model.Outcome, seen: picture.Picture) -> Verdict | None:
+    """Say why an outcome falls short; None when it does not.
+
+    The first shortfall gives the reason, the message names each.
+    """
+    if not outcome.shortfalls:
+        return None
+    spoken = [_spoken(shortfall, seen) for shortfall in outcome.shortfalls]
+    return Verdict(
+        holds=False,
+        reason=spoken[0].reason,
+        message="; ".join(dict.fromkeys(one.message for one in spoken)),
+    )
+
+
+def no_nodes(excluded: Mapping[str, picture.Exclusion], balancer: spec.Balancer) -> str:
+    """Say why a balancer has no member node, and what would give it one."""
+    selector = ",".join(f"{k}={v}" if v else k for k, v in sorted(balancer.node_selector.items()))
+    if not excluded:
+        return (
+            f"no node matches the nodeSelector of balancer {balancer.name}: label one with "
+            f"'kubectl label node NAME {selector}'"
+        )
+    why = "; ".join(
+        f"{len(nodes)} {exclusion}: {some(nodes)}"
+        for exclusion in picture.Exclusion
+        if (nodes := sorted(name for name, kind in excluded.items() if kind is exclusion))
+    )
+    return (
+        f"each of the {len(excluded)} nodes that match the nodeSelector of balancer "
+        f"{balancer.name} is excluded ({why}): remove the label {names.EXCLUDE_LABEL} or set "
+        "spec.ignoreExcludeLabel"
+    )
+
+
+def some(things: list[str]) -> str:
+    """Name the first few and count the rest."""
+    named = ", ".join(things[:_MAX_NAMED])
+    rest = len(things) - _MAX_NAMED
+    return f"{named} and {rest} more" if rest > 0 else named
+
+
+@functools.singledispatch
+def _spoken(shortfall: model.Shortfall, seen: picture.Picture) -> Verdict:
+    raise TypeError(f"{shortfall!r}, for {seen.balancer.name}, is no shortfall known here")
+
+
+def _no(reason: AssignedReason, message: str) -> Verdict:
+    return Verdict(holds=False, reason=reason, message=message)
+
+
+@_spoken.register
+def _(shortfall: model.PoolExhausted, seen: picture.Picture) -> Verdict:
+    balancer = seen.balancer
+    total = balancer.addresses.size(shortfall.version) if balancer.addresses is not None else 0
+    addresses = "address" if shortfall.missing == 1 else "addresses"
+    if balancer.addresses is None:
+        why = f"the pool of balancer {balancer.name} is not valid ({balancer.pool_error})"
+    elif total:
+        why = f"no IPv{shortfall.version} address of balancer {balancer.name} is free"
+    else:
+        why = f"the pool of balancer {balancer.name} has no IPv{shortfall.version} addresses"
+    return _no(
+        AssignedReason.POOL_EXHAUSTED,
+        f"{shortfall.missing} IPv{shortfall.version} {addresses} missing, since {why}: extend "
+        "spec.addressPool or lower the count; an address that comes free is given at once",
+    )
+
+
+@_spoken.register
+def _(shortfall: model.NotInPool, seen: picture.Picture) -> Verdict:
+    return _no(
+        AssignedReason.ADDRESS_NOT_IN_POOL,
+        f"address {shortfall.address} is not one of balancer {seen.balancer.name}: name another, "
+        "or add it to spec.addressPool",
+    )
+
+
+@_spoken.register
+def _(shortfall: model.Taken, seen: picture.Picture) -> Verdict:
+    del seen
+    return _no(
+        AssignedReason.ADDRESS_TAKEN,
+        f"address {shortfall.address} belongs to Service {'/'.join(shortfall.by)}: name another, "
+        "or share it by one sharing key in one namespace, with ports that differ",
+    )
+
+
+@_spoken.register
+def _(shortfall: model.BeyondCount, seen: picture.Picture) -> Verdict:
+    del seen
+    return _no(
+        AssignedReason.INVALID_ANNOTATION,
+        f"address {shortfall.address} is one more than the {shortfall.count} that the Service gets "
+        "of its family: raise the count or name fewer",
+    )
+
+
+@_spoken.register
+def _(shortfall: model.OneFamilyOnly, seen: picture.Picture) -> Verdict:
+    return _no(
+        AssignedReason.POOL_EXHAUSTED,
+        f"balancer {seen.balancer.name} has no free IPv{shortfall.version} address and "
+        "RequireDualStack takes both families or none: extend spec.addressPool, or set "
+        "ipFamilyPolicy to PreferDualStack",
+    )
+
+
+@_spoken.register
+def _(shortfall: model.NoNodes, seen: picture.Picture) -> Verdict:
+    del shortfall
+    return _no(AssignedReason.NO_NODES, no_nodes(seen.excluded, seen.balancer))

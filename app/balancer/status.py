@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: MIT
+"""The balancer's status: how full, over which nodes, and what is wrong and would be right."""
+
+import dataclasses
+import datetime as dt
+import enum
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app import conditions
+from app.balancer import picture, shortfalls
+from app.conditions import Verdict
+from app.placement import model
+from contract import pool
+from contract.names import AssignedReason
+
+MAX_COUNT: Final = 2**31 - 1  # the schema's int32; one IPv6 subnet overflows even 64 bits
+MAX_NODES: Final = 100
+
+
+class Reason(enum.StrEnum):
+    """The words of the balancer's conditions."""
+
+    READY = "Ready"
+    VALID = "Valid"
+    AVAILABLE = "Available"
+    INVALID_ENTRY = "InvalidEntry"
+    OVERLAPPING_POOL = "OverlappingPool"
+    NO_NODES = "NoNodes"
+    POOL_EXHAUSTED = "PoolExhausted"
+    SERVICES_PENDING = "ServicesPending"
+    OBJECTS_LEFT_ALONE = "ObjectsLeftAlone"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What the status speaks of.
+
+    `overlaps` are the parts of the pool that older balancers own, by their names; `verdicts` say
+    why Services (`namespace/name`) lack an address; `services` counts all.
+    """
+
+    seen: picture.Picture
+    placement: model.Placement
+    overlaps: Mapping[str, pool.Pool]
+    verdicts: Mapping[str, Verdict]
+    services: int
+
+
+def of(facts: Facts, *, now: dt.datetime) -> dict[str, Any]:
+    """Return the whole status, without observedGeneration, which Metacontroller puts in."""
+    before = facts.seen.balancer.conditions
+    verdicts = {
+        "AddressesAvailable": _available(facts),
+        "PoolValid": _pool_valid(facts),
+        "Ready": _ready(facts),
+    }
+    families = {"ipv4": facts.placement.ipv4, "ipv6": facts.placement.ipv6}
+    status: dict[str, Any] = {
+        "addresses": {
+            "assigned": _capped(sum(family.assigned for family in families.values())),
+            "free": _capped(sum(family.free for family in families.values())),
+            **{name: _counts(family) for name, family in families.items() if family.total},
+            "total": _capped(sum(family.total for family in families.values())),
+        },
+        "conditions": [
+            conditions.stated(kind, verdict, before=before, now=now)
+            for kind, verdict in verdicts.items()
+        ],
+        "nodeCount": len(facts.seen.nodes),
+        "services": {"pending": len(facts.verdicts), "total": facts.services},
+    }
+    nodes = _nodes(facts)
+    if nodes:
+        status["nodes"] = nodes
+    if facts.placement.quarantined:
+        status["quarantined"] = [str(address) for address in facts.placement.quarantined]
+    return status
+
+
+def _counts(family: model.Total) -> dict[str, int]:
+    return {
+        "assigned": _capped(family.assigned),
+        "free": _capped(family.free),
+        "total": _capped(family.total),
+    }
+
+
+def _capped(count: int) -> int:
+    return min(count, MAX_COUNT)
+
+
+def _nodes(facts: Facts) -> list[dict[str, Any]]:
+    preferred = Counter(
+        node
+        for node, _ in {
+            (assigned.nodes[0], assigned.address)  # a shared address counts once
+            for outcome in facts.placement.outcomes
+            for assigned in outcome.assigned
+            if assigned.nodes
+        }
+    )
+    return [{"name": node, "preferred": preferred[node]} for node in facts.seen.nodes[:MAX_NODES]]
+
+
+def _available(facts: Facts) -> Verdict:
+    waiting = sorted(
+        name
+        for name, verdict in facts.verdicts.items()
+        if verdict.reason == AssignedReason.POOL_EXHAUSTED
+    )
+    if not waiting:
+        return Verdict(
+            holds=True, reason=Reason.AVAILABLE, message="every Service has the addresses it needs"
+        )
+    return Verdict(
+        holds=False,
+        reason=Reason.POOL_EXHAUSTED,
+        message=(
+            f"no address is free for {shortfalls.some(waiting)}: extend spec.addressPool, or lower "
+            "the Services' counts"
+        ),
+    )
+
+
+def _pool_valid(facts: Facts) -> Verdict:
+    balancer = facts.seen.balancer
+    if balancer.addresses is None:
+        return Verdict(
+            holds=False,
+            reason=Reason.INVALID_ENTRY,
+            message=f"{balancer.pool_error}; until then every Service keeps what it has",
+        )
+    if facts.overlaps:
+        owned = "; ".join(
+            f"{overlap} belongs to {name}" for name, overlap in sorted(facts.overlaps.items())
+        )
+        return Verdict(
+            holds=False,
+            reason=Reason.OVERLAPPING_POOL,
+            message=(
+                f"older balancers have the same addresses and keep them ({owned}): take them "
+                "out of spec.addressPool here or there"
+            ),
+        )
+    return Verdict(
+        holds=True, reason=Reason.VALID, message="every entry of spec.addressPool is usable"
+    )
+
+
+def _ready(facts: Facts) -> Verdict:
+    seen = facts.seen
+    pool_valid = _pool_valid(facts)
+    if not pool_valid.holds:
+        return pool_valid
+    if not seen.nodes:
+        return Verdict(
+            holds=False,
+            reason=Reason.NO_NODES,
+            message=shortfalls.no_nodes(seen.excluded, seen.balancer),
+        )
+    if facts.verdicts:
+        named = sorted(facts.verdicts)
+        first = facts.verdicts[named[0]]
+        return Verdict(
+            holds=False,
+            reason=Reason.SERVICES_PENDING,
+            message=f"{shortfalls.some(named)} lack addresses; {named[0]}: {first.message}",
+        )
+    if seen.left_alone:
+        told = [f"{one.kind} {one.name}" for one in seen.left_alone]
+        first_left = seen.left_alone[0]
+        return Verdict(
+            holds=False,
+            reason=Reason.OBJECTS_LEFT_ALONE,
+            message=(
+                f"left as they are, because they cannot be read: {shortfalls.some(told)}; "
+                f"{told[0]}: {first_left.why}"
+            ),
+        )
+    return Verdict(holds=True, reason=Reason.READY, message="every Service has what it asks for")

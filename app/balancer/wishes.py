@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Services, and children whose Service cannot be asked, as the wishes that placement answers."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.balancer import memory, picture, spec
+from app.placement import model
+from app.service import user
+from contract import pool
+from contract.names import AnnouncedReason
+
+ServiceKey = tuple[str, str]  # namespace and UID
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """Children that stay as they are though their Service is not there, or cannot be judged.
+
+    `missing` is whether the Service is not there.
+    """
+
+    namespace: str
+    uid: str
+    observed: tuple[memory.Observed, ...]
+    missing: bool
+
+
+def kept(seen: picture.Picture) -> tuple[Kept, ...]:
+    """Return the children to keep as they are, by namespace and UID of their Service.
+
+    A Service that is there, and is not this balancer's any more, keeps nothing; one that is not
+    there may have lost its label for a moment only.
+    """
+    asked = {(service.namespace, service.uid) for service in seen.services}
+    found = []
+    for (namespace, uid), observed in sorted(seen.children.by_service.items()):
+        if (namespace, uid) in asked or namespace in seen.terminating_namespaces:
+            continue
+        if (namespace, observed[0].child.service) in seen.frozen:
+            found.append(Kept(namespace, uid, observed, missing=False))
+        elif (namespace, uid) not in seen.present:
+            staying = tuple(one for one in observed if not one.terminating)
+            if staying:
+                found.append(Kept(namespace, uid, staying, missing=True))
+    return tuple(found)
+
+
+def of_service(
+    service: user.UserService,
+    observed: Sequence[memory.Observed],
+    balancer: spec.Balancer,
+) -> model.Wish:
+    """Return the wish of a Service that can be asked."""
+    ask = service.ask
+    assert ask is not None  # noqa: S101  # picture sorts the others out
+    count = balancer.ip_count if ask.ip_count is None else ask.ip_count
+    return model.Wish(
+        namespace=service.namespace,
+        name=service.name,
+        uid=service.uid,
+        created=service.created,
+        ipv4=_count(pool.IPV4, count, service, balancer),
+        ipv6=_count(pool.IPV6, count, service, balancer),
+        both_or_none=service.family_policy == user.REQUIRE_DUAL_STACK,
+        requested=ask.addresses,
+        sharing_key=ask.sharing_key,
+        ports=frozenset((port.protocol, port.port) for port in service.ports),
+        held=_held(observed),
+        adopted=service.listed or service.recorded,
+    )
+
+
+def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -> model.Wish:
+    """Return a wish for exactly what these children have."""
+    addresses = [one.child.address for one in children.observed]
+    first = children.observed[0].child
+    return model.Wish(
+        namespace=children.namespace,
+        name=first.service,
+        uid=children.uid,
+        created=min(one.created for one in children.observed),
+        ipv4=sum(address.version == pool.IPV4 for address in addresses) or None,
+        ipv6=sum(address.version == pool.IPV6 for address in addresses) or None,
+        sharing_key=next(
+            (shared[children.namespace, a] for a in addresses if (children.namespace, a) in shared),
+            None,
+        ),
+        ports=frozenset((port.protocol, port.port) for port in first.ports),
+        held=_held(children.observed, quiet=True),
+    )
+
+
+def sharing(
+    services: Iterable[user.UserService], seen: memory.Memory, keeping: Iterable[Kept]
+) -> dict[tuple[str, pool.Address], str]:
+    """Return the sharing key by namespace and address, for addresses that are held together.
+
+    A child does not say with which key its Service shares, so one whose Service cannot be asked
+    takes the key of those it shares with.
+    """
+    keys: dict[tuple[str, pool.Address], str] = {}
+    for service in services:
+        if service.ask is not None and service.ask.sharing_key is not None:
+            for one in seen.by_service.get((service.namespace, service.uid), ()):
+                keys[service.namespace, one.child.address] = service.ask.sharing_key
+    holders: dict[tuple[str, pool.Address], int] = {}
+    for children in keeping:
+        for one in children.observed:
+            place = children.namespace, one.child.address
+            holders[place] = holders.get(place, 0) + 1
+    for place, count in holders.items():
+        if count > 1:
+            keys.setdefault(place, f"held-together-{place[1]}")
+    return keys
+
+
+def _count(
+    version: int, count: int | model.Auto, service: user.UserService, balancer: spec.Balancer
+) -> model.Count:
+    if version not in service.versions:
+        return None
+    if (
+        service.family_policy == user.PREFER_DUAL_STACK
+        and version != service.versions[0]
+        and balancer.addresses is not None
+        and not balancer.addresses.size(version)
+    ):
+        return None  # preferred, and never to be had here
+    if isinstance(count, int) and service.ask is not None:
+        named = sum(address.version == version for address in service.ask.addresses)
+        return max(count, named)
+    return count
+
+
+def _held(observed: Iterable[memory.Observed], *, quiet: bool = False) -> tuple[model.Held, ...]:
+    """Return children as placement's memory; `quiet` leaves reports of conflicts out."""
+    return tuple(
+        model.Held(
+            ordinal=one.ordinal,
+            address=one.child.address,
+            nodes=one.child.nodes,
+            list_version=one.child.list_version,
+            created=one.created,
+            reported_in_use=not quiet
+            and one.announcement is not None
+            and one.announcement.reason is AnnouncedReason.ADDRESS_IN_USE,
+            ever_announced=one.announcement is not None and one.announcement.reason.announced,
+        )
+        for one in observed
+    )

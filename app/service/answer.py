@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""What the user's Service shows: the label by which its balancer sees it, addresses, condition."""
+
+import dataclasses
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from app import conditions, pending
+from app.conditions import Verdict
+from app.models import kubernetes
+from app.service import record, user
+from contract import child, names, pool
+from contract import errors as contract_errors
+from contract.names import AssignedReason
+
+# Siblings are created one after another, within milliseconds; one that has not come by then is
+# forbidden or its name is taken, and the others are shown without it.
+SIBLING_WAIT_S: Final = 3.0
+# A balancer that exists answers a new Service within a second; a webhook outage is repaired by
+# Metacontroller's resync, which only makes this condition come and go.
+BALANCER_WAIT_S: Final = 5.0
+IP_MODE: Final = "VIP"  # KEP-1860; left out, each sync would write twice in vain
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What a Service's sync answers.
+
+    `labels` are merged, None deletes. `status` is the whole status, None leaves it as it is.
+    `told` is the condition's verdict when its reason is new: worth an Event. `resync_after_s` is
+    0 when nothing is waited for.
+    """
+
+    labels: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    status: Mapping[str, Any] | None = None
+    told: Verdict | None = None
+    resync_after_s: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sibling:
+    child: child.Child
+    created: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the status is to show; None leaves that part as it is."""
+
+    addresses: tuple[pool.Address, ...] | None = None
+    verdict: Verdict | None = None
+    resync_after_s: float = 0.0
+
+
+def decide(
+    service: user.UserService,
+    manifest: kubernetes.ServiceWithHistory,
+    related: Mapping[str, kubernetes.AnyService],
+    *,
+    now: dt.datetime,
+) -> Decision:
+    """Return the answer for a Service that carries the annotation."""
+    if service.terminating:
+        return Decision()
+    if not service.ours or service.balancer is None:
+        return let_go(manifest)
+    status = manifest.get("status") or {}
+    standing = _conditions(status)
+    if service.ask is None:
+        has = record.addresses(standing)
+        message = record.sentence(has, service.balancer, service.invalid)
+        invalid = Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
+        return _answer({}, status, _Shown(verdict=invalid), now=now)
+    label = {names.SERVICE_BALANCER: service.ask.balancer}
+    labels = (manifest.get("metadata") or {}).get("labels") or {}
+    changed = {key: value for key, value in label.items() if labels.get(key) != value}
+    siblings = _siblings(service, service.ask.balancer, related)
+    foreign = _foreign(service, siblings, standing)
+    if foreign:
+        shown = _Shown(verdict=_foreign_status(foreign))
+    else:
+        shown = _show(service, service.ask.balancer, manifest, siblings, related, now=now)
+    return _answer(changed, status, shown, now=now)
+
+
+def let_go(manifest: kubernetes.ServiceWithHistory) -> Decision:
+    """Return the answer for a Service that is not ours, or no more: our traces go, nothing else."""
+    labels = (manifest.get("metadata") or {}).get("labels") or {}
+    gone: dict[str, str | None] = (
+        {names.SERVICE_BALANCER: None} if names.SERVICE_BALANCER in labels else {}
+    )
+    status = manifest.get("status") or {}
+    standing = _conditions(status)
+    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
+    if ours is None:
+        return Decision(labels=gone)
+    written = {str(address) for address in record.addresses(standing)}
+    others = [c for c in standing if c is not ours]
+    load_balancer = dict(status.get("loadBalancer") or {})
+    kept = [e for e in load_balancer.pop("ingress", None) or () if _ip(e) not in written]
+    if kept:
+        load_balancer["ingress"] = kept
+    cleaned = {k: v for k, v in status.items() if k not in {"conditions", "loadBalancer"}}
+    if others:
+        cleaned["conditions"] = others
+    cleaned["loadBalancer"] = load_balancer
+    return Decision(labels=gone, status=dict(sorted(cleaned.items())))
+
+
+def _show(
+    service: user.UserService,
+    balancer: str,
+    manifest: kubernetes.ServiceWithHistory,
+    siblings: Sequence[_Sibling],
+    related: Mapping[str, kubernetes.AnyService],
+    *,
+    now: dt.datetime,
+) -> _Shown:
+    note = _note(service, related)
+    if not siblings:
+        if note is not None:
+            return _Shown(addresses=(), verdict=note)
+        return _not_found(service, balancer, manifest, now=now)
+    addresses = tuple(one.child.address for one in siblings)
+    planned = max(one.child.planned for one in siblings)
+    missing = planned - len(siblings)
+    if missing > 0:
+        age_s = now.timestamp() - max(one.created for one in siblings)
+        if age_s < SIBLING_WAIT_S:
+            return _Shown(resync_after_s=_soon(SIBLING_WAIT_S - age_s))
+        note = note or _missing(service, siblings, planned)
+    if note is not None:
+        message = record.sentence(addresses, balancer, note.message)
+        return _Shown(addresses, Verdict(holds=False, reason=note.reason, message=message))
+    message = record.sentence(addresses, balancer)
+    return _Shown(addresses, Verdict(holds=True, reason=AssignedReason.ASSIGNED, message=message))
+
+
+def _not_found(
+    service: user.UserService,
+    balancer: str,
+    manifest: kubernetes.ServiceWithHistory,
+    *,
+    now: dt.datetime,
+) -> _Shown:
+    standing = _conditions(manifest.get("status") or {})
+    message = record.sentence(
+        record.addresses(standing),
+        balancer,
+        f"no L2LoadBalancer {balancer} has answered: create it, or correct the annotation to one "
+        "that 'kubectl get l2lb' lists",
+        verb="had",
+    )
+    verdict = Verdict(holds=False, reason=AssignedReason.BALANCER_NOT_FOUND, message=message)
+    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
+    said = ours is not None and ours.get("message") == message
+    quiet_s = now.timestamp() - _last_write(service, manifest)
+    if quiet_s < BALANCER_WAIT_S and not said:
+        return _Shown(resync_after_s=_soon(BALANCER_WAIT_S - quiet_s))
+    return _Shown(addresses=(), verdict=verdict)
+
+
+def _last_write(service: user.UserService, manifest: kubernetes.ServiceWithHistory) -> float:
+    """Return when the Service was written last, by anybody, in seconds since the epoch."""
+    moments = [service.created]
+    for entry in (manifest.get("metadata") or {}).get("managedFields") or ():
+        try:
+            moments.append(user.moment(entry.get("time")))
+        except (TypeError, ValueError):
+            continue  # the field is optional
+    return max(moments)
+
+
+def _siblings(
+    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.AnyService]
+) -> list[_Sibling]:
+    """Return the Service's readable children, those of its primary family first."""
+    found: list[tuple[tuple[int, int, str], _Sibling]] = []
+    for key in sorted(related):
+        manifest = related[key]
+        if isinstance(manifest, kubernetes.Broken):
+            continue
+        metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
+        labels = metadata.get("labels") or {}
+        if (
+            labels.get(names.PROXY_NAME_LABEL) != names.PROXY_NAME
+            or labels.get(names.CHILD_SERVICE_UID) != service.uid
+            or labels.get(names.CHILD_BALANCER) != balancer
+            or spec.get("loadBalancerClass") != names.CHILD_CLASS
+            or metadata.get("namespace") != service.namespace
+            or metadata.get("deletionTimestamp")
+        ):
+            continue
+        try:
+            one = _Sibling(child.decode(manifest), user.timestamp(metadata))
+        except (contract_errors.ContractError, ValueError):
+            continue  # the balancer's hook mends or names it
+        version = one.child.address.version
+        place = service.versions.index(version) if version in service.versions else 2
+        found.append(((place, len(one.child.name), one.child.name), one))
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def _note(
+    service: user.UserService, related: Mapping[str, kubernetes.AnyService]
+) -> Verdict | None:
+    manifest = related.get(f"{service.namespace}/{pending.name(service.name)}")
+    if manifest is None or isinstance(manifest, kubernetes.Broken):
+        return None
+    return pending.decode(manifest)
+
+
+def _missing(service: user.UserService, siblings: Sequence[_Sibling], planned: int) -> Verdict:
+    there = {one.child.name for one in siblings}
+    absent = [
+        name
+        for ordinal in range(1, planned + 1)
+        if (name := child.child_name(service.name, ordinal)) not in there
+    ]
+    return Verdict(
+        holds=False,
+        reason=AssignedReason.CHILD_MISSING,
+        message=(
+            f"{planned - len(siblings)} of {planned} child Services do not appear (such as "
+            f"{absent[0]}): a Service of that name is in the way, or a quota of namespace "
+            f"{service.namespace} forbids one more; remove the one or raise the other"
+        ),
+    )
+
+
+def _foreign(
+    service: user.UserService,
+    siblings: Sequence[_Sibling],
+    standing: Sequence[conditions.Condition],
+) -> list[pool.Address]:
+    """Return the listed addresses that somebody else wrote; nobody else may under our class."""
+    if service.class_name == names.SERVICE_CLASS:
+        return []
+    ours = {one.child.address for one in siblings} | set(record.addresses(standing))
+    return [address for address in service.listed if address not in ours]
+
+
+def _foreign_status(foreign: Sequence[pool.Address]) -> Verdict:
+    return Verdict(
+        holds=False,
+        reason=AssignedReason.FOREIGN_STATUS,
+        message=(
+            f"another load balancer has written {', '.join(map(str, foreign))} into the status, so "
+            "it is left as it is: take the Service from that one, or create it anew with "
+            f"loadBalancerClass {names.SERVICE_CLASS}"
+        ),
+    )
+
+
+def _answer(
+    labels: Mapping[str, str | None],
+    status: Mapping[str, Any],
+    shown: _Shown,
+    *,
+    now: dt.datetime,
+) -> Decision:
+    standing = _conditions(status)
+    new = dict(status)
+    told = None
+    if shown.addresses is not None:
+        new["loadBalancer"] = (
+            {"ingress": [{"ip": str(a), "ipMode": IP_MODE} for a in shown.addresses]}
+            if shown.addresses
+            else {}
+        )
+    if shown.verdict is not None:
+        ours = conditions.find(standing, names.ASSIGNED_CONDITION)
+        stated = conditions.stated(
+            names.ASSIGNED_CONDITION, shown.verdict, before=standing, now=now
+        )
+        new["conditions"] = (
+            [*standing, stated]
+            if ours is None
+            else [stated if condition is ours else condition for condition in standing]
+        )
+        if ours is None or ours.get("reason") != shown.verdict.reason:
+            told = shown.verdict
+    return Decision(
+        labels=labels,
+        status=dict(sorted(new.items())) if new != status else None,
+        told=told,
+        resync_after_s=shown.resync_after_s,
+    )
+
+
+def _conditions(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [c for c in status.get("conditions") or () if isinstance(c, Mapping)]
+
+
+def _ip(entry: Any) -> str:
+    return str(entry.get("ip", "")) if isinstance(entry, Mapping) else ""
+
+
+def _soon(seconds: float) -> float:
+    return float(max(1, math.ceil(seconds)))

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What we wrote into a Service's status, as its Assigned condition records it.
+
+Other controllers write the same field, and a Service's status outlives its children. So the
+message of the condition begins with the addresses that we put there: only these are ever taken
+away, and a balancer that is created anew gives them back.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app import conditions
+from contract import names, pool
+
+_ADDRESSES: Final = re.compile(r"ha[sd] (?P<addresses>[0-9a-f:., ]+) from \S")
+
+
+def sentence(
+    addresses: Sequence[pool.Address], balancer: str, rest: str = "", *, verb: str = "has"
+) -> str:
+    """Return a condition's message that records the addresses."""
+    if not addresses:
+        return rest
+    record = f"{verb} {', '.join(map(str, addresses))} from {balancer}"
+    return f"{record}; {rest}" if rest else record
+
+
+def addresses(standing: Sequence[conditions.Condition]) -> tuple[pool.Address, ...]:
+    """Return the addresses that our condition among these records; none without it."""
+    condition = conditions.find(standing, names.ASSIGNED_CONDITION)
+    message = condition.get("message") if condition is not None else None
+    match = _ADDRESSES.match(message) if isinstance(message, str) else None
+    return _parsed(match["addresses"]) if match is not None else ()
+
+
+def _parsed(text: str) -> tuple[pool.Address, ...]:
+    found: list[Any] = []
+    for part in text.split(", "):
+        try:
+            found.append(ipaddress.ip_address(part))
+        except ValueError:
+            return ()  # somebody else's words
+    return tuple(found)

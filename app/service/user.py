@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The user's Service, read once into a value that both sides decide from."""
+
+import dataclasses
+import datetime as dt
+import ipaddress
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app import annotations, errors
+from app.models import kubernetes
+from app.service import record
+from contract import child, names, pool
+
+_VERSIONS: Final = {"IPv4": pool.IPV4, "IPv6": pool.IPV6}
+_MAX_SHOWN: Final = 80  # of a value in an error
+REQUIRE_DUAL_STACK: Final = "RequireDualStack"
+PREFER_DUAL_STACK: Final = "PreferDualStack"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UserService:
+    """A Service that carries our annotation or our label.
+
+    `balancer` is the name as written, None without the annotation. `ask` is None where the
+    annotations mean nothing; `invalid` then says what is wrong and what would be right. `created`
+    is in seconds since the epoch. `listed` is what status.loadBalancer.ingress lists.
+    `versions` are the wanted IP versions, the primary one first.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    created: float
+    balancer: str | None
+    ask: annotations.Ask | None
+    invalid: str
+    load_balancer: bool
+    class_name: str | None
+    versions: tuple[int, ...]
+    family_policy: str
+    ports: tuple[child.Port, ...]
+    health_check_port: int | None
+    listed: tuple[pool.Address, ...]
+    recorded: tuple[pool.Address, ...]
+    terminating: bool
+
+    @property
+    def ours(self) -> bool:
+        """Whether type and class leave the Service to us."""
+        return self.load_balancer and self.class_name in {None, "", names.SERVICE_CLASS}
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+def read(
+    manifest: kubernetes.Service | kubernetes.ServiceWithHistory,
+    keys: annotations.Keys,
+) -> UserService:
+    """Read a Service.
+
+    Raises ObjectError when something is missing that every Service of an API server has. Bad
+    annotations are no error here: they are the user's to correct, see `invalid`.
+    """
+    metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
+    status: Mapping[str, Any] = manifest.get("status") or {}
+    namespace, name, uid = identity(metadata)
+    notes: Mapping[str, str] = metadata.get("annotations") or {}
+    balancer = annotations.balancer_of(notes, keys)
+    versions = _versions(spec)
+    ask, invalid = None, ""
+    if balancer is not None:
+        try:
+            ask = annotations.ask(notes, keys)
+            _check_families(ask, versions, keys)
+        except annotations.AnnotationError as error:
+            ask, invalid = None, str(error)
+    return UserService(
+        namespace=namespace,
+        name=name,
+        uid=uid,
+        created=timestamp(metadata),
+        balancer=balancer,
+        ask=ask,
+        invalid=invalid,
+        load_balancer=spec.get("type") == "LoadBalancer",
+        class_name=spec.get("loadBalancerClass"),
+        versions=versions,
+        family_policy=spec.get("ipFamilyPolicy", "SingleStack"),
+        ports=_ports(spec),
+        health_check_port=_health_check_port(spec),
+        listed=listed(status),
+        recorded=record.addresses(status.get("conditions") or ()),
+        terminating=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def identity(metadata: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return namespace, name and UID. Raises ObjectError when one is missing."""
+    for field in ("namespace", "name", "uid"):
+        if not metadata.get(field):
+            raise errors.ObjectError(f"metadata.{field} is missing: every Service has one")
+    return metadata["namespace"], metadata["name"], metadata["uid"]
+
+
+def timestamp(metadata: Mapping[str, Any]) -> float:
+    """Return creationTimestamp in seconds since the epoch. Raises ObjectError."""
+    value = metadata.get("creationTimestamp")
+    try:
+        return moment(value)
+    except (TypeError, ValueError):
+        raise errors.ObjectError(
+            f"metadata.creationTimestamp of {metadata.get('name')} is {_short(value)}: want a time "
+            "like 2026-01-31T12:00:00Z"
+        ) from None
+
+
+def moment(text: Any) -> float:
+    """Return an RFC 3339 time in seconds since the epoch. Raises ValueError or TypeError."""
+    parsed = dt.datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return parsed.timestamp()
+
+
+def listed(status: Mapping[str, Any]) -> tuple[pool.Address, ...]:
+    """Return the addresses that status.loadBalancer.ingress lists, in its order."""
+    load_balancer = status.get("loadBalancer")
+    ingress = load_balancer.get("ingress") if isinstance(load_balancer, Mapping) else None
+    addresses: list[pool.Address] = []
+    for entry in ingress if isinstance(ingress, list) else ():
+        try:
+            addresses.append(ipaddress.ip_address(entry["ip"]))
+        except (KeyError, TypeError, ValueError):
+            continue  # a host name, or another controller's oddity: nothing of ours
+    return tuple(addresses)
+
+
+def _versions(spec: Mapping[str, Any]) -> tuple[int, ...]:
+    families = spec.get("ipFamilies") or ["IPv4"]
+    try:
+        return tuple(dict.fromkeys(_VERSIONS[family] for family in families))
+    except (KeyError, TypeError):
+        raise errors.ObjectError(
+            f"spec.ipFamilies is {_short(families)}: want a list of IPv4 and IPv6"
+        ) from None
+
+
+def _ports(spec: Mapping[str, Any]) -> tuple[child.Port, ...]:
+    try:
+        return tuple(
+            child.Port(
+                port=entry["port"],
+                protocol=entry.get("protocol", "TCP"),
+                name=entry.get("name", ""),
+            )
+            for entry in spec.get("ports") or ()
+        )
+    except (AttributeError, KeyError, TypeError):
+        raise errors.ObjectError(
+            f"spec.ports is {_short(spec.get('ports'))}: want a list of ports"
+        ) from None
+
+
+def _health_check_port(spec: Mapping[str, Any]) -> int | None:
+    if spec.get("externalTrafficPolicy") != "Local":
+        return None
+    return spec.get("healthCheckNodePort") or None
+
+
+def _check_families(
+    ask: annotations.Ask, versions: tuple[int, ...], keys: annotations.Keys
+) -> None:
+    for address in ask.addresses:
+        if address.version not in versions:
+            wanted = " and ".join(f"IPv{version}" for version in versions)
+            raise annotations.AnnotationError(
+                f"annotation {keys.addresses[0]} names {address}, but the Service's ipFamilies are "
+                f"{wanted}: name addresses of these, or add the family to the Service"
+            )
+    for version in versions:
+        named = sum(address.version == version for address in ask.addresses)
+        if isinstance(ask.ip_count, int) and named > ask.ip_count:
+            raise annotations.AnnotationError(
+                f"annotation {keys.addresses[0]} names {named} IPv{version} addresses, but "
+                f"{keys.ip_count[0]} asks for {ask.ip_count}: raise the count or name fewer"
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
