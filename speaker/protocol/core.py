@@ -43,10 +43,10 @@ class Core:
     actions to carry out in order. `counters` counts dropped frames by reason. See `Config`.
     """
 
-    def __init__(self, config: Config, now: float) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
         self._codec = frame.Codec(config.group, config.keys, config.versions)
-        self._own = Own(config.node, config.versions, config.interval_s, well_since=now)
+        self._own = Own(config.node, config.versions, config.interval_s)
         self._segments: dict[str, Segment] = {}
         self._interfaces: dict[str, Interface] = {}
         self._children: tuple[Listed, ...] = ()
@@ -54,26 +54,27 @@ class Core:
         self._leave_by = math.inf
         self._left = False
         self.counters: collections.Counter[frame.Drop] = collections.Counter()
-        self.next_deadline = math.inf
-        self.fence_at = math.inf
+
+    @property
+    def next_deadline(self) -> float:
+        """When `Tick` is due at the latest."""
+        return min((s.next_deadline for s in self._segments.values()), default=math.inf)
+
+    @property
+    def fence_at(self) -> float:
+        """When the peers may have declared this node dead: do nothing later without `Stalled`."""
+        return min((s.fence_at for s in self._segments.values()), default=math.inf)
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         """Take in what happened at `now` and say what to do about it."""
         if self._left:
             return ()
-        actions: Sequence[Action]
         if type(event) is HeartbeatReceived:
             actions = self._receive(event, now)
-            if not actions:
-                return actions
         else:
             actions = self._handle(event, now)
-        segments = self._segments.values()
-        if self._own.leaving and not self._left:
-            actions = [*actions, *self._leave(now)]
-        self.next_deadline = min((s.next_deadline for s in segments), default=math.inf)
-        self.next_deadline = min(self.next_deadline, self._leave_by)
-        self.fence_at = min((s.fence_at for s in segments), default=math.inf)
+        if self._own.leaving:
+            return [*actions, *self._leave(now)]
         return actions
 
     def view(self, now: float) -> View:
@@ -82,7 +83,6 @@ class Core:
         return View(
             peers=tuple(peer for each in segments for peer in each.view_peers(now)),
             addresses=tuple(view for each in segments for view in each.view_addresses()),
-            well_for_s=now - self._own.well_since,
             leaving=self._own.leaving,
         )
 
@@ -153,11 +153,9 @@ class Core:
         actions: list[Action] = []
         for name, segment in list(self._segments.items()):
             interface = self._interfaces.get(name)
-            if interface is None or not interface.carrier:
+            if interface is None or not interface.carrier or interface.mac != segment.mac:
                 actions += segment.close(ReleaseCause.LINK_DOWN, now)
                 del self._segments[name]
-            elif interface.mac != segment.mac:
-                segment.set_mac(interface.mac)
         for name, segment in list(self._segments.items()):
             actions += segment.set_children(lists.get(name, ()), now)
             if segment.is_empty:
@@ -176,7 +174,6 @@ class Core:
         if now < self._leave_by and not all(each.is_free_to_leave(now) for each in segments):
             return []
         self._left = True
-        self._leave_by = math.inf
         actions: list[Action] = []
         for segment in segments:
             actions += segment.close(ReleaseCause.LEAVING, now)

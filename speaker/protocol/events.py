@@ -91,7 +91,7 @@ class Config:
     bytes, new at each start. `keys` as in `KeysChanged`. `versions` are the lowest and highest
     format versions this speaker reads; only a test gives others than the default.
 
-    The core: `Core(config, now)`, `handle(event, now) -> Sequence[Action]`, the properties
+    The core: `Core(config)`, `handle(event, now) -> Sequence[Action]`, the properties
     `next_deadline` (send `Tick` then at the latest), `fence_at` (before each batch of work: once
     the clock has passed it, send `Stalled` first) and `counters` (dropped frames by reason), and
     `view(now) -> View`.
@@ -329,5 +329,4 @@ class View:
 
     peers: tuple[PeerView, ...]
     addresses: tuple[AddressView, ...]
-    well_for_s: float
     leaving: bool

@@ -143,11 +143,6 @@ class Segment:
         """Something about this node changed: look at every address and tell the others at once."""
         return [*self._look(self._contests, now), *self._voice.beat(now)]
 
-    def set_mac(self, mac: bytes) -> None:
-        """Speak as another MAC from now on."""
-        self.mac = mac
-        self._voice.introduce(mac)
-
     def set_keys(self) -> None:
         """Name the keys that the codec accepts now."""
         self._voice.introduce(self.mac)

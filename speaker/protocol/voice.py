@@ -23,7 +23,7 @@ class Own:
     node: str
     versions: tuple[int, int]
     base_interval_s: float
-    well_since: float
+    well_since: float = -math.inf  # the latest of its fences and recoveries
     rank: Rank = Rank.WELL
     vetoed: bool = False
     complete: bool = False
