@@ -25,7 +25,7 @@ LAST_STRANGER = 120
 SERVICE_SUBNETS = ("10.96.0.0/16", "fd96::/108")
 POD_SUBNETS = ("10.88.0.0/16", "fd88::/16")  # a node has a /24 and a /64 of them
 
-NAME = re.compile(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?")  # "port-" + name fits IFNAMSIZ
+NAME = re.compile(r"[a-z]([a-z0-9-]{0,7}[a-z0-9])?")  # "port2-" + name fits IFNAMSIZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def stranger(name: str, present: Iterable[Machine]) -> Machine:
     taken = {machine.number for machine in present}
     if not NAME.fullmatch(name):
         raise errors.LabError(
-            f"{name!r} cannot name a machine: use at most 10 lower-case letters, digits "
+            f"{name!r} cannot name a machine: use at most 9 lower-case letters, digits "
             "and dashes, a letter first and no dash last"
         )
     if name.startswith("node-") or name in {machine.name for machine in present}:

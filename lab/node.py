@@ -39,7 +39,7 @@ class Node:
         self._stopping = False
         self._control_plane = control_plane
         self._fail = fail
-        self._directory = sandbox.DIRECTORY / "nodes" / machine.name
+        self._directory = sandbox.NODES / machine.name
         self._api: api.Api | None = None
         self._agent: agent.NodeAgent | None = None
         self._agent_task: asyncio.Task[None] | None = None

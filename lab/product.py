@@ -8,6 +8,7 @@ control plane; the speakers run in their nodes.
 
 import asyncio
 import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ WEBHOOK_PORT = 8080
 WEBHOOK_HERE = f"http://{machines.ADDRESSES[0].ip}:{WEBHOOK_PORT}/"
 
 TOKEN_LIFE_S = 24 * 3600
+KEY_BYTES = 32
 READY_WITHIN_S = 30.0
 POLL_S = 0.05
 
@@ -42,6 +44,7 @@ class Product:
         self._kubectl = str(Path(settings.programs) / "kubectl")
         self._control_plane = control_plane
         self._directory = sandbox.DIRECTORY / "product"
+        self._keys = self._directory / "keys"
         self._on_death = on_death
         self._webhook = self._process(
             "webhook",
@@ -49,6 +52,9 @@ class Product:
             environment={
                 "L2LB_HOST": str(machines.ADDRESSES[0].ip),
                 "L2LB_PORT": str(WEBHOOK_PORT),
+                "L2LB_KUBE_API": controlplane.SERVER,
+                "L2LB_KUBE_CA_FILE": str(control_plane.certificate),
+                "L2LB_KUBE_TOKEN_FILE": str(self._token("l2lb-webhook")),
             },
         )
         self._metacontroller = self._process(
@@ -57,11 +63,13 @@ class Product:
 
     async def start(self, administrator: api.Api) -> None:
         """Install the product and start all of it but the speakers."""
-        self._directory.mkdir()
+        self._keys.mkdir(parents=True)
+        (self._keys / "1").write_bytes(secrets.token_bytes(KEY_BYTES))
         await asyncio.gather(self._webhook.start(), self._install())
         await asyncio.gather(
             self._identify(administrator, "metacontroller", "metacontroller"),
             self._identify(administrator, "l2lb-system", "l2lb-speaker"),
+            self._identify(administrator, "l2lb-system", "l2lb-webhook"),
             self._until_webhook_ready(),
         )
         await self._metacontroller.start()
@@ -74,7 +82,10 @@ class Product:
             netns=machine.name,
             environment={
                 "KUBECONFIG": str(self._kubeconfig("l2lb-speaker")),
-                "NODE_NAME": machine.name,
+                "L2LB_NODE_NAME": machine.name,
+                "L2LB_KEYS_DIR": str(self._keys),
+                # Gone when the node loses its power, still there when only the speaker ends.
+                "L2LB_CACHE_FILE": str(sandbox.NODES / machine.name / "speaker.json"),
             },
         )
 
@@ -111,6 +122,9 @@ class Product:
     def _kubeconfig(self, account: str) -> Path:
         return self._directory / f"{account}.kubeconfig"
 
+    def _token(self, account: str) -> Path:
+        return self._directory / f"{account}.token"
+
     async def _install(self) -> None:
         """Apply the manifests as a user would, but for where the webhook is."""
         await self._run_kubectl("apply", "-f", str(ACCOUNTS), "-f", str(CONTROLLER_CRDS))
@@ -137,7 +151,7 @@ class Product:
         return output.decode()
 
     async def _identify(self, administrator: api.Api, namespace: str, account: str) -> None:
-        """Write a kubeconfig with which a program acts as a ServiceAccount."""
+        """Write the token, and a kubeconfig, with which a program acts as a ServiceAccount."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {
             "apiVersion": "authentication.k8s.io/v1",
@@ -145,7 +159,9 @@ class Product:
             "spec": {"expirationSeconds": TOKEN_LIFE_S},
         }
         answer = await administrator.create(path, request)
-        self._control_plane.write_kubeconfig(self._kubeconfig(account), answer["status"]["token"])
+        token = answer["status"]["token"]
+        self._token(account).write_text(token)
+        self._control_plane.write_kubeconfig(self._kubeconfig(account), token)
 
     async def _until_webhook_ready(self) -> None:
         try:

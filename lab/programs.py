@@ -94,13 +94,11 @@ def _compile(binary: Path, told: progress.Progress) -> None:
     done = 0
     tail: list[str] = []
     for line in _lines(argv):
-        if line is None:
-            pass
-        elif line.split(" ")[0] in packages:
+        if line in packages:
             done += 1
-        else:
+        elif line:
             tail = [*tail, line][-TAIL_LINES:]
-        told.update(f"building Kubernetes: {done} of at most {len(packages)} packages")
+        told.update(f"building Kubernetes: compiled {done} packages of at most {len(packages)}")
     if not binary.exists():
         said = "\n".join(f"  {line}" for line in tail)
         raise errors.LabError(f"'{' '.join(argv[:3])}' in {SOURCE} failed and said:\n{said}")
@@ -119,8 +117,8 @@ def _packages() -> set[str]:
     return set(answer.stdout.split())
 
 
-def _lines(argv: list[str]) -> Iterator[str | None]:
-    """Run a program and yield its lines as they come, and None when it is silent for a while."""
+def _lines(argv: list[str]) -> Iterator[str]:
+    """Run a program and yield its lines as they come, and "" when it is silent for a while."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     with subprocess.Popen(
         argv,
@@ -130,21 +128,26 @@ def _lines(argv: list[str]) -> Iterator[str | None]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
-        reader.start()
+        threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
         try:
-            while reader.is_alive() or not lines.empty():
+            while True:
                 try:
-                    yield lines.get(timeout=ASKED_EVERY_S)
+                    line = lines.get(timeout=ASKED_EVERY_S)
                 except queue.Empty:
-                    yield None
+                    yield ""
+                else:
+                    if line is None:
+                        return
+                    yield line
         finally:
             process.terminate()
 
 
 def _read(stream: Iterable[str] | None, lines: "queue.SimpleQueue[str | None]") -> None:
+    """Hand on each line, and None at the end."""
     for line in stream or ():
         lines.put(line.rstrip("\n"))
+    lines.put(None)
 
 
 def _go_environment() -> dict[str, str]:

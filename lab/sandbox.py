@@ -34,6 +34,7 @@ UNSHARE = (
 
 DIRECTORY = Path("/run/lab")  # LAB_DIR: on the lab's own tmpfs, so it ends with the lab
 LOGS = DIRECTORY / "logs"
+NODES = DIRECTORY / "nodes"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+from pathlib import Path
+
+import pytest
+
+from lab import cli, sandbox
+
+
+@pytest.fixture
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(sandbox, "LOGS", tmp_path)
+    (tmp_path / "etcd.log").write_text("etcd says hello\n")
+    (tmp_path / "node-1").mkdir()
+    (tmp_path / "node-1" / "pod.log").write_bytes(b"a pod \xff says hello\n")
+    return tmp_path
+
+
+def test_the_logs_are_listed_and_printed(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["logs"]) == 0
+    assert capsys.readouterr().out == "etcd\nnode-1/pod\n"
+    assert cli.main(["logs", "node-1/pod"]) == 0
+    assert capsys.readouterr().out == "a pod � says hello\n"
+
+
+def test_an_unknown_log_is_answered_with_those_that_there_are(
+    logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["logs", "../etc/passwd"]) == 1
+    assert capsys.readouterr().err == (
+        "lab: there is no log '../etc/passwd'; there are: etcd, node-1/pod\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["node", "kill", "node-1"],
+        ["node", "add"],
+        ["apiserver", "stop"],
+        ["machine", "add", "stranger"],
+        ["speaker", "pause", "node-1"],
+    ],
+)
+def test_commands_for_the_inside_say_so_outside(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LAB_DIR", raising=False)
+    assert cli.main(words) == 1
+    assert "not the inside of a lab" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["0", "81"])
+def test_a_wrong_number_of_nodes_is_refused_before_anything_starts(
+    count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", "--nodes", count, "--", "true"]) == 1
+    assert f"a lab has 1 to 80 nodes, not {count}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["node"], ["node", "explode", "node-1"]])
+def test_an_incomplete_or_unknown_command_is_refused_with_the_usage(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        cli.main(words)
+    assert raised.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: python -m lab")
