@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""From `kubectl apply` to a client's connection, with the faults that an operator meets first."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from contract import announcement, child, names
+from lab import client, inside
+
+POOL = "10.77.0.200-10.77.0.230"
+GAP_AT_MOST_S = 0.5  # issue A's promise; bench/ measures what it really is
+
+
+class User:
+    """One namespace's user: makes Services and looks at what becomes of them."""
+
+    def __init__(self, lab: inside.Lab, namespace: str, balancer: str) -> None:
+        self.lab = lab
+        self.namespace = namespace
+        self.balancer = balancer
+
+    def serve(self, name: str, *, count: str, **spec: Any) -> None:
+        self.lab.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {
+                    "name": name,
+                    "namespace": self.namespace,
+                    "annotations": {
+                        names.SERVICE_BALANCER: self.balancer,
+                        names.SERVICE_IP_COUNT: count,
+                    },
+                },
+                "spec": {
+                    "type": "LoadBalancer",
+                    "loadBalancerClass": names.SERVICE_CLASS,
+                    "selector": {"app": "echo"},
+                    "ports": [{"port": 80, "targetPort": 8080}],
+                    **spec,
+                },
+            }
+        )
+
+    def status(self, name: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.lab.get("service", name, "-n", self.namespace)["status"]
+        return status
+
+    def ingress(self, name: str) -> list[str]:
+        return [e["ip"] for e in self.status(name)["loadBalancer"].get("ingress", [])]
+
+    def addresses(self, name: str, count: int) -> list[str]:
+        return inside.until(
+            lambda: found if len(found := self.ingress(name)) == count else [],
+            f"Service {name} has {count} addresses",
+        )
+
+    def condition(self, name: str, reason: str) -> dict[str, Any]:
+        def found() -> dict[str, Any]:
+            conditions = self.status(name).get("conditions", [])
+            ours = [c for c in conditions if c["type"] == names.ASSIGNED_CONDITION]
+            return ours[0] if ours and ours[0]["reason"] == reason else {}
+
+        return inside.until(found, f"Service {name} has the condition's reason {reason}")
+
+    def children(self, name: str) -> list[dict[str, Any]]:
+        listed = self.lab.items("services", "-n", self.namespace)
+        ours = [
+            item
+            for item in listed
+            if item["metadata"].get("labels", {}).get(names.PROXY_NAME_LABEL) == names.PROXY_NAME
+        ]
+        return [item for item in ours if child.decode(item).service == name]
+
+    def holders(self, name: str, count: int) -> dict[str, str]:
+        """Wait until all addresses are announced; return address -> node as the status says."""
+
+        def announced() -> dict[str, str]:
+            found = {}
+            for item in self.children(name):
+                address = child.decode(item).address
+                said = announcement.decode_status(item, address=address)
+                if said and said.node:
+                    found[str(address)] = said.node
+            return found if len(found) == count else {}
+
+        return inside.until(announced, f"all {count} addresses of {name} are announced")
+
+
+@pytest.fixture
+def user(whole: inside.Lab, namespace: str) -> Iterator[User]:
+    """A user with Pods on node-5 and a balancer on node-1 to node-4."""
+    balancer = f"front-{uuid.uuid4().hex[:6]}"
+    for node in ("node-1", "node-2", "node-3", "node-4"):
+        whole.kubectl("label", "--overwrite", "node", node, f"test/{balancer}=")
+    whole.apply(
+        {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": balancer},
+            "spec": {
+                "addressPool": [POOL, "fd77::200-fd77::230"],
+                "nodeSelector": {f"test/{balancer}": ""},
+                "failbackDelay": "2s",
+            },
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "echo", "namespace": namespace},
+            "spec": {
+                "replicas": 2,
+                "selector": {"matchLabels": {"app": "echo"}},
+                "template": {
+                    "metadata": {"labels": {"app": "echo"}},
+                    "spec": {
+                        "nodeSelector": {"kubernetes.io/hostname": "node-5"},
+                        "containers": [
+                            {
+                                "name": "echo",
+                                "image": "example.com/echo",
+                                "ports": [{"containerPort": 8080}],
+                            }
+                        ],
+                    },
+                },
+            },
+        },
+    )
+    whole.kubectl("-n", namespace, "rollout", "status", "deployment/echo", "--timeout=30s")
+    yield User(whole, namespace, balancer)
+    whole.kubectl("delete", names.PLURAL, balancer)
+    whole.kubectl("label", "node", "--all", f"test/{balancer}-")
+
+
+@pytest.fixture
+def outside(lab: inside.Lab) -> client.Client:
+    return client.Client(lab)
+
+
+def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
+    user: User, outside: client.Client
+) -> None:
+    user.serve("web", count="3")
+    addresses = user.addresses("web", 3)
+    holders = user.holders("web", 3)
+    assert len(set(holders.values())) == 3
+    for address in addresses:
+        assert outside.machine_of(address) == holders[address]
+        assert (outside.ask(address) or "").startswith("node-5/echo-")
+    assert {e["ipMode"] for e in user.status("web")["loadBalancer"]["ingress"]} == {"VIP"}
+    assert user.condition("web", "Assigned")["status"] == "True"
+
+
+@pytest.mark.parametrize("fault", ["cut", "kill speaker", "kill node"])
+def test_a_failure_takes_only_its_own_share_down_and_not_for_long(
+    user: User, outside: client.Client, fault: str
+) -> None:
+    user.serve("web", count="3")
+    addresses = user.addresses("web", 3)
+    user.holders("web", 3)
+    faults: dict[str, Callable[[str], object]] = {
+        "cut": lambda node: user.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster"),
+        "kill speaker": lambda node: user.lab.change("speaker", "kill", node),
+        "kill node": lambda node: user.lab.change("node", "kill", node),
+    }
+    with outside.watch(addresses) as results:
+        victim = addresses[0]
+        mac = inside.until(lambda: outside.mac_of(victim), f"{victim} answers")
+        node = client.machine_of_mac(user.lab, mac)
+        assert node
+        faults[fault](node)
+        inside.until(
+            lambda: outside.mac_of(victim) not in {mac, None}, f"{victim} is on another node"
+        )
+    if fault == "kill speaker":
+        user.lab.change("speaker", "start", node)
+    gaps = {result["address"]: result["longest_gap_s"] for result in results}
+    assert gaps[victim] <= GAP_AT_MOST_S
+    assert [r["failures"] for r in results if r["address"] != victim] == [[], []]
+
+
+def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
+    user: User, outside: client.Client
+) -> None:
+    user.serve("web", count="3")
+    addresses = user.addresses("web", 3)
+    holders = user.holders("web", 3)
+    victim = addresses[0]
+    mac = inside.until(
+        lambda: outside.machine_of(victim) == holders[victim] and outside.mac_of(victim),
+        f"{victim} answers",
+    )
+    with outside.watch(addresses) as results:
+        user.lab.change("speaker", "stop", holders[victim])
+        inside.until(
+            lambda: outside.mac_of(victim) not in {mac, None}, f"{victim} is on another node"
+        )
+    user.lab.change("speaker", "start", holders[victim])
+    assert [result["failures"] for result in results] == [[], [], []]
+
+
+def test_a_service_without_annotation_gives_everything_back(user: User) -> None:
+    user.serve("web", count="2")
+    user.addresses("web", 2)
+    user.lab.kubectl(
+        "-n", user.namespace, "annotate", "service", "web", f"{names.SERVICE_BALANCER}-"
+    )
+    inside.until(
+        lambda: not user.children("web") and not user.ingress("web"), "children and status are gone"
+    )
+    metadata = user.lab.get("service", "web", "-n", user.namespace)["metadata"]
+    assert names.SERVICE_BALANCER not in metadata.get("labels", {})
+
+
+def test_auto_grows_with_the_nodes_and_never_shrinks(user: User) -> None:
+    user.serve("web", count="auto")
+    before = user.addresses("web", 4)
+    user.lab.kubectl("label", "node", "node-5", f"test/{user.balancer}=")
+    after = user.addresses("web", 5)
+    assert set(before) < set(after)
+    holders = user.holders("web", 5)
+    assert holders[(set(after) - set(before)).pop()] == "node-5"
+    user.lab.kubectl("label", "node", "node-5", f"test/{user.balancer}-")
+    inside.until(
+        lambda: all("node-5" not in child.decode(c).nodes for c in user.children("web")),
+        "no child lists node-5 any more",
+    )
+    assert set(user.ingress("web")) == set(after)
+
+
+def test_a_service_that_asks_for_nonsense_is_told_what_would_be_right(user: User) -> None:
+    user.serve("web", count="many")
+    condition = user.condition("web", "InvalidAnnotation")
+    assert "'many'" in condition["message"]
+    assert "auto" in condition["message"]
+    assert user.ingress("web") == []
+
+
+def test_both_families_are_announced(user: User, outside: client.Client) -> None:
+    user.serve("web", count="2", ipFamilyPolicy="RequireDualStack")
+    addresses = user.addresses("web", 4)
+    assert sum(":" in address for address in addresses) == 2
+    user.holders("web", 4)
+    for address in addresses:
+        assert (outside.ask(address) or "").startswith("node-5/echo-")
+
+
+def test_a_deleted_service_leaves_no_child_and_no_answer(
+    user: User, outside: client.Client
+) -> None:
+    user.serve("web", count="2")
+    addresses = user.addresses("web", 2)
+    user.holders("web", 2)
+    user.lab.kubectl("-n", user.namespace, "delete", "service", "web")
+    inside.until(lambda: not user.children("web"), "the children are gone")
+    for address in addresses:
+        inside.until(
+            lambda address=address: outside.machine_of(address) is None,  # type: ignore[misc] # mypy cannot infer a lambda with a default
+            f"nobody answers for {address}",
+        )
