@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""The speaker's work beside the wire: the cache file, statuses, keys, and health endpoints."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import pathlib
+import random
+import time
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from contract import announcement
+from speaker import errors, fitness, http, knowledge, log, metrics, observed, settings
+from speaker.cluster import api, cache, reports, watch
+from speaker.protocol import events
+
+CACHE_AFTER_S: Final = 1.0  # changes within this are written together
+KEYS_EVERY_S: Final = 5.0
+POLL_EVERY_S: Final = 1.0
+POLL_TIMEOUT_S: Final = 1.0
+POLLS_AT_ONCE: Final = 16
+LAST_WORDS_WITHIN_S: Final = 1.0
+_CONFLICT: Final = 409
+_NOT_FOUND: Final = 404
+
+
+class CacheWriter:
+    """Keeps the cache file in step with the lists."""
+
+    def __init__(self, file: cache.Cache, known: knowledge.Knowledge, logger: log.Logger) -> None:
+        self._file = file
+        self._known = known
+        self._log = logger
+        self._woken = asyncio.Event()
+        self.read = file.read
+
+    def wake(self) -> None:
+        """Note that the lists have changed."""
+        self._woken.set()
+
+    async def run(self) -> NoReturn:
+        """Write what has changed, for ever; a file that can not be written is complained of."""
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(CACHE_AFTER_S)
+            self._woken.clear()
+            children = list(self._known.children.by_key.values())
+            balancers = list(self._known.balancers.by_name.values())
+            try:
+                await asyncio.to_thread(self._file.write, children, balancers)
+            except errors.SpeakerError as error:
+                self._log.warning("cache", error=str(error))
+
+
+class ReportWriter:
+    """Writes the statuses of the children that this node announces or refuses."""
+
+    def __init__(
+        self,
+        cluster: api.Api,
+        known: knowledge.Knowledge,
+        seen: observed.Observed,
+        counted: metrics.Metrics,
+        logger: log.Logger,
+    ) -> None:
+        self._api = cluster
+        self._known = known
+        self._observed = seen
+        self._metrics = counted
+        self._log = logger
+        self._woken = asyncio.Event()
+        self._reports = reports.Reports(random.SystemRandom().random, time.monotonic())
+
+    def wake(self) -> None:
+        """Note that a child may have to say something else."""
+        self._woken.set()
+
+    def seen(self, key: watch.Key) -> None:
+        """Note that the watch spoke of this child."""
+        self._reports.seen(key)
+
+    async def run(self) -> NoReturn:
+        """Write what is due, for ever."""
+        recheck_at = 0.0
+        while True:
+            now = time.monotonic()
+            if self._woken.is_set() or now >= recheck_at:
+                self._woken.clear()
+                recheck_at = now + reports.RECHECK_S
+                self._reports.consider(self._known.children.by_key, self._wanted(now), now)
+            await self._write_due()
+            now = time.monotonic()
+            wake_at = min(recheck_at, self._reports.next_at(now) or recheck_at)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, wake_at - now)):
+                    await self._woken.wait()
+
+    async def last_words(self) -> None:
+        """Write at most what is due this instant, before the process ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_WITHIN_S):
+                await self._write_due()
+
+    def _wanted(self, now: float) -> dict[watch.Key, announcement.Announcement]:
+        return self._observed.wanted(self._known.children.by_key.values(), now)
+
+    async def _write_due(self) -> None:
+        while True:
+            now = time.monotonic()
+            report = self._reports.due(self._known.children.by_key, self._wanted(now), now)
+            if report is None:
+                return
+            await self._write(report)
+
+    async def _write(self, report: reports.Report) -> None:
+        child = report.known.child
+        wall_clock = dt.datetime.now(dt.UTC)
+        written = announcement.encode_status(
+            report.announcement, previous=report.known.status, now=wall_clock
+        )
+        patch = {"metadata": {"resourceVersion": report.known.version}, "status": written}
+        try:
+            await self._api.patch_status(
+                f"/api/v1/namespaces/{child.namespace}/services/{child.name}", patch
+            )
+        except api.ApiError as error:
+            outcome = {_CONFLICT: "outdated", _NOT_FOUND: "gone"}.get(error.status, "failed")
+            if outcome == "failed":
+                self._log.warning("status not written", error=str(error))
+            if outcome != "gone":
+                self._reports.failed(report.known.key, time.monotonic())
+        else:
+            outcome = "written"
+        self._metrics.status_writes.add(outcome)
+
+
+async def follow_keys(
+    directory: pathlib.Path,
+    keys: tuple[bytes, ...],
+    tell: Callable[[events.KeysChanged], None],
+    logger: log.Logger,
+) -> NoReturn:
+    """Tell of the heartbeat keys whenever the mounted Secret changes."""
+    complaint = ""
+    while True:
+        await asyncio.sleep(KEYS_EVERY_S)
+        try:
+            found = settings.read_keys(directory)
+        except errors.SpeakerError as error:
+            if str(error) != complaint:
+                logger.warning("keys", error=str(error), then="goes on with the keys it has")
+            complaint = str(error)
+            continue
+        complaint = ""
+        if found != keys:
+            keys = found
+            logger.info("keys", count=len(keys))
+            tell(events.KeysChanged(keys))
+
+
+async def poll_health(
+    chosen: settings.Settings, known: knowledge.Knowledge, changed: Callable[[], None]
+) -> NoReturn:
+    """Ask this node's health endpoints each second; `changed` is called when an answer matters.
+
+    The service proxy's own endpoint, and for each child with policy Local its Service's
+    healthCheckNodePort (KEP-1138), which says whether an endpoint on this node serves.
+    """
+    host = str(chosen.local_address)
+    at_once = asyncio.Semaphore(POLLS_AT_ONCE)
+
+    async def ask(endpoint: fitness.Endpoint, port: int, path: str) -> bool:
+        async with at_once:
+            status = await http.status_of(host, port, path, POLL_TIMEOUT_S)
+        return endpoint.observe(status, time.monotonic())
+
+    while True:
+        began = time.monotonic()
+        ports = {
+            known_child.key: known_child.child.health_check_port
+            for known_child in known.concerning()
+        }
+        for key in known.locals.keys() - ports.keys():
+            del known.locals[key]
+        questions = [
+            ask(known.locals.setdefault(key, fitness.Endpoint(settle_s=0.0)), port, "/")
+            for key, port in ports.items()
+            if port is not None
+        ]
+        if chosen.proxy_health_port:
+            questions.append(ask(known.proxy, chosen.proxy_health_port, "/healthz"))
+        if any(await asyncio.gather(*questions)):
+            changed()
+        await asyncio.sleep(max(0.0, began + POLL_EVERY_S - time.monotonic()))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The API server over lightkube's connection: pages of a list, one watch, one patch.
+
+lightkube finds the server and the credentials and renews them; its own watch loops on a 410 in
+the stream, has no read timeout and loses deletions when it lists again, so `watch` has ours.
+Objects stay the dictionaries that JSON gives: three kinds are read, and each by one small reader.
+"""
+
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import httpx2
+from lightkube.config import client_adapter, kubeconfig
+from lightkube.core import exceptions
+
+from speaker import errors
+
+Manifest = dict[str, Any]
+
+_PAGE: Final = 250  # objects: a page is parsed in a few milliseconds, far below a dead-interval
+_TIMEOUT_S: Final = 10.0
+_SILENCE_GRACE_S: Final = 10.0
+_MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Resource:
+    """What to list and watch: a path and its selectors."""
+
+    name: str
+    path: str
+    selectors: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+class ApiError(errors.SpeakerError):
+    """The API server said no, or nothing; `status` is its HTTP status, 0 for nothing."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Api:
+    """A connection to the API server; every failure is an ApiError."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    def from_environment(cls) -> "Api":
+        """Connect as KUBECONFIG says, or as the Pod's ServiceAccount.
+
+        Raises SpeakerError when there is no configuration to be found.
+        """
+        try:
+            config = kubeconfig.KubeConfig.from_env().get()
+        except (exceptions.ConfigError, OSError) as error:
+            raise errors.SpeakerError(
+                f"no way to reach the API server: {error}; set KUBECONFIG, or run as a Pod with a "
+                "ServiceAccount"
+            ) from error
+        if config is None or config.user is None:
+            raise errors.SpeakerError("the kubeconfig names no user for its current context")
+        timeout = httpx2.Timeout(_TIMEOUT_S)
+        params = client_adapter.ConnectionParams(timeout=timeout, trust_env=False)
+        return cls(client_adapter.AsyncClient(config, params))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def list(self, resource: Resource) -> tuple[list[Manifest], str]:
+        """Return all objects and the resource version to watch from."""
+        items: list[Manifest] = []
+        token = ""
+        while True:
+            params = {"limit": str(_PAGE), **resource.selectors}
+            if token:
+                params["continue"] = token
+            page = await self._json("GET", resource.path, params=params)
+            items += page.get("items") or []
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return items, page["metadata"]["resourceVersion"]
+
+    async def watch(
+        self, resource: Resource, version: str, timeout_s: int
+    ) -> AsyncIterator[Manifest]:
+        """Yield watch events until the server ends the stream, after `timeout_s` at the latest.
+
+        A stream that is silent for longer than that raises.
+        """
+        params = {
+            "watch": "1",
+            "allowWatchBookmarks": "1",
+            "resourceVersion": version,
+            "timeoutSeconds": str(timeout_s),
+            **resource.selectors,
+        }
+        timeout = httpx2.Timeout(_TIMEOUT_S, read=timeout_s + _SILENCE_GRACE_S)
+        try:
+            async with self._client.stream(
+                "GET", resource.path, params=params, timeout=timeout
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                _raise_for(response, f"watching {resource.name}")
+                async for line in response.aiter_lines():
+                    if line:
+                        yield json.loads(line)
+        except httpx2.HTTPError as error:
+            raise ApiError(f"watching {resource.name}: {_said(error)}") from error
+        except ValueError as error:
+            raise ApiError(f"watching {resource.name}: not JSON in the stream: {error}") from error
+
+    async def patch_status(self, path: str, patch: Mapping[str, Any]) -> Manifest:
+        """Merge a patch into an object's status and return the object."""
+        return await self._json(
+            "PATCH",
+            f"{path}/status",
+            content=json.dumps(patch).encode(),
+            headers={"Content-Type": _MERGE_PATCH},
+        )
+
+    async def create(self, path: str, manifest: Mapping[str, Any]) -> Manifest:
+        """Create an object."""
+        return await self._json(
+            "POST",
+            path,
+            content=json.dumps(manifest).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+
+    async def _json(self, method: str, path: str, **arguments: Any) -> Manifest:
+        doing = f"{method} {path}"
+        try:
+            response = await self._client.request(method, path, **arguments)
+            _raise_for(response, doing)
+            answer: Manifest = response.json()
+        except httpx2.HTTPError as error:
+            raise ApiError(f"{doing}: {_said(error)}") from error
+        except ValueError as error:
+            raise ApiError(f"{doing}: the answer is not JSON: {error}") from error
+        return answer
+
+
+def _raise_for(response: httpx2.Response, doing: str) -> None:
+    if not response.is_error:
+        return
+    try:
+        message = response.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        message = response.text[:200]
+    raise ApiError(f"{doing}: {response.status_code}: {message}", response.status_code)
+
+
+def _said(error: httpx2.HTTPError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

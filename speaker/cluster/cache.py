@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The last known children and balancers in a file, for a start while the API server is away."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterable
+from typing import Final
+
+from speaker import errors
+from speaker.cluster import api, view, watch
+
+_FORMAT: Final = 1
+
+
+class Cache:
+    """The cache file; replaced atomically. Without a path nothing is kept."""
+
+    def __init__(self, path: pathlib.Path | None) -> None:
+        self._path = path
+
+    def read(self) -> tuple[watch.Snapshot, watch.Snapshot] | None:
+        """Return children and balancers as last written; None when there is nothing.
+
+        Raises SpeakerError when the file is there and unreadable.
+        """
+        if self._path is None:
+            return None
+        try:
+            content = json.loads(self._path.read_bytes())
+            if content["format"] != _FORMAT:
+                return None
+            return _snapshot(content["children"]), _snapshot(content["balancers"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise errors.SpeakerError(
+                f"cache {self._path} is not readable ({error}): it is ignored and written anew"
+            ) from error
+
+    def write(
+        self, children: Iterable[view.KnownChild], balancers: Iterable[view.Balancer]
+    ) -> None:
+        """Replace the file; raises SpeakerError when that fails, and the old one stands."""
+        if self._path is None:
+            return
+        content = {
+            "format": _FORMAT,
+            "children": [view.child_manifest(known) for known in children],
+            "balancers": [view.balancer_manifest(balancer) for balancer in balancers],
+        }
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
+                try:
+                    file.write(json.dumps(content, separators=(",", ":")).encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+                    pathlib.Path(file.name).replace(self._path)
+                except BaseException:
+                    pathlib.Path(file.name).unlink(missing_ok=True)
+                    raise
+        except OSError as error:
+            raise errors.SpeakerError(
+                f"cache {self._path} can not be written ({error}): a restart while the API "
+                "server is away would announce nothing"
+            ) from error
+
+
+def _snapshot(manifests: list[api.Manifest]) -> watch.Snapshot:
+    return watch.Snapshot({watch.key_of(manifest): manifest for manifest in manifests})

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""The cluster as this speaker knows it: children, balancers' pools and its own Node. Pure.
+
+What cannot be read is left out with a complaint and never stands in another object's way.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contract import announcement, child, errors, names, pool
+from speaker.cluster import api, watch
+
+CHILDREN: Final = api.Resource(
+    "child Services",
+    "/api/v1/services",
+    {"labelSelector": f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"},
+)
+BALANCERS: Final = api.Resource(
+    "L2LoadBalancers", f"/apis/{names.GROUP}/{names.VERSION}/{names.PLURAL}"
+)
+
+
+def own_node(name: str) -> api.Resource:
+    """Return the resource that is only the node of this name."""
+    return api.Resource("own Node", "/api/v1/nodes", {"fieldSelector": f"metadata.name={name}"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KnownChild:
+    """A child Service and what the election needs beside; `created` in whole seconds since 1970."""
+
+    child: child.Child
+    created: int
+    version: str
+    status: Mapping[str, Any]
+    announced: announcement.Announcement | None
+
+    @property
+    def key(self) -> watch.Key:
+        """Its namespace and name."""
+        return self.child.namespace, self.child.name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Balancer:
+    """What matters here of an L2LoadBalancer."""
+
+    name: str
+    entries: tuple[str, ...]
+    pool: pool.Pool
+    ignores_exclude_label: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnNode:
+    """What the cluster says of this node; `ready` is None while it does not know."""
+
+    ready: bool | None
+    network_unavailable: bool
+    cordoned: bool
+    excluded: bool
+
+
+class Children:
+    """All child Services by key."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.by_key: dict[watch.Key, KnownChild] = {}
+        self.complaints: dict[watch.Key, str] = {}
+
+    def apply(self, event: watch.Event) -> bool:
+        """Take an event in; True when something other than a status changed."""
+        if isinstance(event, watch.Snapshot):
+            before = {key: known.child for key, known in self.by_key.items()}
+            was_complete, self.complete = self.complete, True
+            self.by_key.clear()
+            self.complaints.clear()
+            for key, manifest in event.objects.items():
+                self._read(key, manifest)
+            return not was_complete or before != {k: c.child for k, c in self.by_key.items()}
+        if isinstance(event, watch.Deleted):
+            self.complaints.pop(event.key, None)
+            return self.by_key.pop(event.key, None) is not None
+        old = self.by_key.get(event.key)
+        self._read(event.key, event.manifest)
+        new = self.by_key.get(event.key)
+        return (old and (old.child, old.created)) != (new and (new.child, new.created))
+
+    def _read(self, key: watch.Key, manifest: api.Manifest) -> None:
+        try:
+            known = read_child(manifest)
+        except errors.ContractError as error:
+            self.by_key.pop(key, None)
+            self.complaints[key] = str(error)
+        else:
+            self.by_key[key] = known
+            self.complaints.pop(key, None)
+
+
+class Balancers:
+    """All L2LoadBalancers by name."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.by_name: dict[str, Balancer] = {}
+        self.complaints: dict[str, str] = {}
+
+    def apply(self, event: watch.Event) -> bool:
+        """Take an event in; True when something changed."""
+        before = (self.complete, dict(self.by_name))
+        if isinstance(event, watch.Snapshot):
+            self.complete = True
+            self.by_name.clear()
+            self.complaints.clear()
+            for (_, name), manifest in event.objects.items():
+                self._read(name, manifest)
+        elif isinstance(event, watch.Deleted):
+            self.by_name.pop(event.key[1], None)
+            self.complaints.pop(event.key[1], None)
+        else:
+            self._read(event.key[1], event.manifest)
+        return before != (self.complete, self.by_name)
+
+    def allow(self, address: pool.Address) -> bool:
+        """Whether some balancer's pool holds the address."""
+        return any(address in balancer.pool for balancer in self.by_name.values())
+
+    def _read(self, name: str, manifest: api.Manifest) -> None:
+        try:
+            self.by_name[name] = read_balancer(manifest)
+            self.complaints.pop(name, None)
+        except errors.ContractError as error:
+            # The pool that was valid before keeps its addresses up while it is being repaired.
+            self.complaints[name] = f"L2LoadBalancer {name}: {error}"
+
+
+def read_child(manifest: api.Manifest) -> KnownChild:
+    """Read a child; raises ContractError."""
+    decoded = child.decode(manifest)
+    metadata = manifest["metadata"]
+    try:
+        created = int(dt.datetime.fromisoformat(metadata["creationTimestamp"]).timestamp())
+    except (KeyError, TypeError, ValueError):
+        raise errors.ContractError(
+            f"child Service {decoded.namespace}/{decoded.name}: metadata.creationTimestamp is "
+            f"{metadata.get('creationTimestamp')!r}: want a time"
+        ) from None
+    return KnownChild(
+        child=decoded,
+        created=created,
+        version=str(metadata.get("resourceVersion", "")),
+        status=manifest.get("status") or {},
+        announced=announcement.decode_status(manifest, address=decoded.address),
+    )
+
+
+def read_balancer(manifest: api.Manifest) -> Balancer:
+    """Read a balancer; raises ContractError."""
+    spec = manifest.get("spec") or {}
+    entries = spec.get("addressPool")
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise errors.ContractError(f"spec.addressPool is {entries!r}: want a list of texts")
+    return Balancer(
+        name=manifest["metadata"]["name"],
+        entries=tuple(entries),
+        pool=pool.Pool.parse(entries),
+        ignores_exclude_label=spec.get("ignoreExcludeLabel") is True,
+    )
+
+
+def read_node(manifest: api.Manifest) -> OwnNode:
+    """Read a Node; a condition that is Unknown is no information."""
+    metadata = manifest.get("metadata") or {}
+    status = {
+        condition.get("type"): condition.get("status")
+        for condition in (manifest.get("status") or {}).get("conditions") or []
+    }
+    return OwnNode(
+        ready={"True": True, "False": False}.get(status.get("Ready", "")),
+        network_unavailable=status.get("NetworkUnavailable") == "True",
+        cordoned=(manifest.get("spec") or {}).get("unschedulable") is True,
+        excluded=names.EXCLUDE_LABEL in (metadata.get("labels") or {}),
+    )
+
+
+def child_manifest(known: KnownChild) -> api.Manifest:
+    """Return a manifest from which `read_child` reads the same, for the cache."""
+    manifest = child.encode(known.child)
+    created = dt.datetime.fromtimestamp(known.created, dt.UTC).isoformat()
+    manifest["metadata"] |= {"creationTimestamp": created, "resourceVersion": known.version}
+    return {**manifest, "status": known.status}
+
+
+def balancer_manifest(balancer: Balancer) -> api.Manifest:
+    """Return a manifest from which `read_balancer` reads the same, for the cache."""
+    return {
+        "metadata": {"name": balancer.name},
+        "spec": {
+            "addressPool": list(balancer.entries),
+            "ignoreExcludeLabel": balancer.ignores_exclude_label,
+        },
+    }

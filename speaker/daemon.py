@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""The speaker put together: what is known goes into the core, and what it does comes out.
+
+Each background task that fails ends the process with a sentence; each fault of the API server is
+waited out. Nothing slow runs in the event loop, because heartbeats share it.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from speaker import (
+    background,
+    driver,
+    errors,
+    http,
+    knowledge,
+    log,
+    metrics,
+    observed,
+    settings,
+    status,
+)
+from speaker.cluster import api, cache, lists, view, watch
+from speaker.links import table
+from speaker.links import watch as links_watch
+from speaker.protocol import events
+
+COALESCE_S: Final = 0.02  # changes within this are told to the core together
+LIVE_WITHIN_S: Final = 2.0  # how long the API server is waited for before the cache counts
+LEAVE_WITHIN_S: Final = 12.0  # a little more than the core gives itself
+
+
+class Daemon:
+    """One speaker. `run` returns when everything is handed over after `leave`.
+
+    Raises SpeakerError when the heartbeat keys are missing.
+    """
+
+    def __init__(self, chosen: settings.Settings, cluster: api.Api, logger: log.Logger) -> None:
+        keys = settings.read_keys(chosen.keys)
+        self._settings = chosen
+        self._api = cluster
+        self._log = logger
+        self._loop = asyncio.get_running_loop()
+        self._left = asyncio.Event()
+        self._refreshing: asyncio.TimerHandle | None = None
+        self._failure: BaseException | None = None
+        self._told: lists.Lists | None = None
+        self._told_complete = False
+        self._complaints: frozenset[str] = frozenset()
+        self._fit: events.FitnessChanged | None = None
+        self.metrics = metrics.Metrics()
+        self.known = knowledge.Knowledge(chosen.node)
+        self.heard_at: dict[str, float] = {}
+        self.observed = observed.Observed(
+            chosen.node,
+            logger,
+            self.metrics,
+            peers=lambda: self.driver.core.view(time.monotonic()).peers,
+            mac_of=lambda name: self.driver.segments[name].mac,
+            defend=lambda name, address: self.driver.segments[name].defend(address),
+            changed=self._acted,
+        )
+        self.driver = driver.Driver(
+            events.Config(group=chosen.group, node=chosen.node, epoch=os.urandom(8), keys=keys),
+            self.observed,
+            pace=chosen.probe,
+            announce_rate=chosen.announce_rate,
+            announce_burst=chosen.announce_burst,
+        )
+        self._cache = background.CacheWriter(cache.Cache(chosen.cache), self.known, logger)
+        self._reports = background.ReportWriter(
+            cluster, self.known, self.observed, self.metrics, logger
+        )
+        self._tasks = {
+            "children": self._follow(view.CHILDREN, self._on_children),
+            "balancers": self._follow(view.BALANCERS, self._on_balancers),
+            "own Node": self._follow(view.own_node(chosen.node), self._on_node),
+            "cached lists": self._use_cache(),
+            "cache": self._cache.run(),
+            "reports": self._reports.run(),
+            "keys": background.follow_keys(chosen.keys, keys, self.driver.tell, logger),
+            "health": background.poll_health(chosen, self.known, self._judged),
+        }
+
+    async def run(self) -> None:
+        """Work until everything is handed over; raises what made it impossible to go on."""
+        self._loop.set_exception_handler(self._on_callback_failure)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.leave)
+        followed = links_watch.LinkWatch(self._on_links)
+        server = await self._serve()
+        self._log.info("started", node=self._settings.node, group=self._settings.group)
+        tasks = [asyncio.create_task(work, name=name) for name, work in self._tasks.items()]
+        leaving = asyncio.create_task(self._left.wait(), name="leaving")
+        try:
+            waiting = {leaving, *tasks}
+            while not leaving.done():
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            if self._failure is not None:
+                raise self._failure
+            await self._reports.last_words()
+        finally:
+            for task in (leaving, *tasks):
+                task.cancel()
+            await asyncio.gather(leaving, *tasks, return_exceptions=True)
+            if server is not None:
+                server.close()
+            followed.close()
+            self.driver.close()
+            await self._api.close()
+
+    def leave(self) -> None:
+        """Hand everything over, then stop; at the latest after `LEAVE_WITHIN_S`."""
+        self._log.info("leaving", held=len(self.observed.held))
+        self._loop.call_later(LEAVE_WITHIN_S, self._left.set)
+        self.driver.tell(events.Leave())
+
+    @property
+    def ready(self) -> bool:
+        """Whether the lists are known and every interface needed is listened to."""
+        return (
+            self.known.complete
+            and self._told is not None
+            and self._told.interfaces <= self.driver.segments.keys()
+        )
+
+    async def _serve(self) -> asyncio.Server | None:
+        if self._settings.listen is None:
+            return None
+        host, port = self._settings.listen
+        try:
+            return await http.Server(status.pages(self), self._on_page_failure).start(host, port)
+        except OSError as error:
+            raise errors.SpeakerError(
+                f"--listen {host}:{port}: {error}; give an address of this node and a free port, "
+                "or an empty text"
+            ) from error
+
+    def _on_page_failure(self, error: Exception) -> None:
+        self._log.error("page failed", error=str(error), exc_info=error)
+
+    def _on_callback_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        failure = context.get("exception")
+        self._failure = failure or errors.SpeakerError(str(context.get("message")))
+        self._left.set()
+
+    def _acted(self) -> None:
+        self._reports.wake()
+        if self.observed.left:
+            self._left.set()
+
+    async def _follow(self, resource: api.Resource, take: Callable[[watch.Event], None]) -> None:
+        async for event in watch.follow(self._api, resource, self._on_life):
+            take(event)
+
+    def _on_life(self, resource: api.Resource, error: api.ApiError | None) -> None:
+        if error is None:
+            self.heard_at[resource.name] = time.monotonic()
+            return
+        self.metrics.watch_faults.add(resource.name)
+        self._log.warning("API server", error=str(error), then="goes on with what it knows")
+
+    def _on_children(self, event: watch.Event) -> None:
+        if not isinstance(event, watch.Snapshot):
+            self._reports.seen(event.key)
+        if self.known.children.apply(event):
+            self._cluster_changed()
+
+    def _on_balancers(self, event: watch.Event) -> None:
+        if self.known.balancers.apply(event):
+            self._cluster_changed()
+
+    def _on_node(self, event: watch.Event) -> None:
+        self.known.take_node(event)
+        self._judged()
+
+    def _on_links(self, links: table.Table) -> None:
+        self.known.links = links
+        self._refresh()
+
+    async def _use_cache(self) -> None:
+        """Go on with the cached lists if the API server gives none soon."""
+        await asyncio.sleep(LIVE_WITHIN_S)
+        if not self.known.complete:
+            try:
+                cached = self._cache.read()
+            except errors.SpeakerError as error:
+                self._log.warning("cache", error=str(error))
+                cached = None
+            if cached is not None:
+                children, balancers = cached
+                if not self.known.children.complete:
+                    self.known.children.apply(children)
+                if not self.known.balancers.complete:
+                    self.known.balancers.apply(balancers)
+                self._log.info("goes on with the cached lists", children=len(children.objects))
+                self._refresh()
+        await asyncio.Event().wait()
+
+    def _cluster_changed(self) -> None:
+        if self.known.complete:
+            self._cache.wake()
+        if self._refreshing is None:
+            self._refreshing = self._loop.call_later(COALESCE_S, self._refresh)
+
+    def _judged(self) -> None:
+        """Tell the core how fit this node is, and what it declines."""
+        fit = self.known.fitness()
+        if fit != self._fit:
+            if self._fit is not None or fit.rank is not events.Rank.WELL:
+                self._log.info("fitness", rank=fit.rank.name.lower(), why=fit.why)
+            self._fit = fit
+            self.driver.tell(fit)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Tell the core what has changed of links and lists."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            self._refreshing = None
+        now_listed = self.known.lists()
+        ethernet = [link for link in self.known.links.links.values() if link.ethernet]
+        self.driver.use_links(ethernet, now_listed.interfaces)
+        for name, opened in self.driver.segments.items():
+            opened.listen_for(now_listed.addresses.get(name, ()))
+        if (now_listed, self.known.complete) != (self._told, self._told_complete):
+            self._told, self._told_complete = now_listed, self.known.complete
+            self.driver.tell(
+                events.ChildrenChanged(children=now_listed.listed, complete=self.known.complete)
+            )
+        complaints = frozenset(self.known.complaints())
+        for complaint in sorted(complaints - self._complaints):
+            self._log.warning("not announced", why=complaint)
+        self._complaints = complaints
+        self._reports.wake()

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""Driving the protocol core: frames and deadlines in, heartbeats and answers out.
+
+Everything here runs in callbacks of one event loop and each batch is bounded, so the longest
+time between two looks at the clock is some milliseconds. Before each batch the fence is checked:
+a process that stood still for too long must not answer from the past.
+"""
+
+import asyncio
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from contract import pool
+from speaker.links import table
+from speaker.protocol import core, events
+from speaker.wire import channel, probes, schedule, segment
+
+HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
+ANSWER_BATCH: Final = 64  # frames a protocol before heartbeats have their turn again
+SUSPENDED_S: Final = 0.2  # CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC by this: the machine slept
+
+
+class Observer(Protocol):
+    """Told what happened, after it has happened."""
+
+    def acted(self, action: events.Action, now: float) -> None:
+        """Take note of an action other than a heartbeat that was carried out."""
+
+    def conflicted(self, interface: str, address: pool.Address, mac: bytes, now: float) -> None:
+        """Take note of another host that claims an address held here."""
+
+    def stalled(self, age_s: float) -> None:
+        """Take note that this process had not run for so long."""
+
+    def could_not_open(self, interface: str, error: OSError) -> None:
+        """Take note of an interface that is there and can not be listened to."""
+
+
+class Driver:
+    """The core, its segments and its timer.
+
+    `clock` is CLOCK_MONOTONIC, which the event loop uses too. Addresses may be told to the core
+    by `tell`; interfaces by `use_links`, which opens and closes their sockets.
+    """
+
+    def __init__(
+        self,
+        config: events.Config,
+        observer: Observer,
+        *,
+        pace: probes.Pace,
+        announce_rate: float,
+        announce_burst: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.core = core.Core(config)
+        self.segments: dict[str, segment.Segment] = {}
+        self._observer = observer
+        self._pace = pace
+        self._announce = (announce_rate, announce_burst)
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ran_at = clock()
+        self._slept_s = _slept_s()
+        self._links: dict[str, table.Link] = {}
+        self._wanted: frozenset[str] = frozenset()
+
+    def close(self) -> None:
+        """Close every socket."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for name in list(self.segments):
+            self._close(name)
+
+    def tell(self, event: events.Event) -> None:
+        """Give the core an event and do what it answers."""
+        self._fence()
+        self._tell(event)
+        self._work()
+
+    def use_links(self, links: Iterable[table.Link], wanted: Iterable[str]) -> None:
+        """Follow the node's Ethernet links; listen on the `wanted` ones.
+
+        A link that was replaced or changed its MAC is gone for the core first, and then new.
+        """
+        self._fence()
+        self._links = {link.name: link for link in links}
+        self._wanted = frozenset(wanted)
+        stale = [name for name, old in self.segments.items() if not self._serves(old)]
+        if stale:
+            self._tell_interfaces(without=stale)
+            for name in stale:
+                self._close(name)
+        for name in sorted(self._wanted - self.segments.keys()):
+            if name in self._links:
+                self._open(self._links[name])
+        self._tell_interfaces()
+        self._work()
+
+    def _serves(self, opened: segment.Segment) -> bool:
+        link = self._links.get(opened.name)
+        return link is not None and (link.index, link.mac) == (opened.index, opened.mac)
+
+    def _tell_interfaces(self, without: Iterable[str] = ()) -> None:
+        usable = tuple(
+            events.Interface(name, opened.mac, self._links[name].carrier)
+            for name, opened in sorted(self.segments.items())
+            if name not in without
+        )
+        self._tell(events.InterfacesChanged(usable))
+
+    def _open(self, link: table.Link) -> None:
+        bucket = schedule.Bucket(*self._announce, self._clock())
+        try:
+            opened = segment.Segment(
+                link, bucket=bucket, pace=self._pace, conflict=self._conflicted
+            )
+        except OSError as error:
+            self._observer.could_not_open(link.name, error)
+            return
+        self.segments[link.name] = opened
+        self._loop.add_reader(opened.heartbeats, self._on_heartbeats)
+        for protocol in opened.channels.values():
+            self._loop.add_reader(protocol.socket, functools.partial(self._on_frames, protocol))
+
+    def _close(self, name: str) -> None:
+        closed = self.segments.pop(name)
+        for sock in closed.sockets:
+            self._loop.remove_reader(sock)
+        closed.close()
+
+    def _on_heartbeats(self) -> None:
+        self._fence()
+        self._drain_heartbeats()
+        self._work()
+
+    def _on_frames(self, protocol: channel.Channel) -> None:
+        self._fence()
+        # What a heartbeat says may be that an address is another's by now.
+        self._drain_heartbeats()
+        protocol.answer(ANSWER_BATCH)
+        self._work()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._fence()
+        drained = self._drain_heartbeats()
+        if self._clock() >= self.core.next_deadline:
+            self._tell(events.Tick(drained=drained))
+        self._work()
+
+    def _drain_heartbeats(self) -> bool:
+        """Read the heartbeats that wait; False when there may be more."""
+        left = HEARTBEAT_BATCH
+        for opened in self.segments.values():
+            while (payload := opened.next_heartbeat()) is not None:
+                self._tell(events.HeartbeatReceived(opened.name, payload))
+                left -= 1
+                if left == 0:
+                    return False
+        return True
+
+    def _fence(self) -> None:
+        now = self._clock()
+        slept_s = _slept_s()
+        suspended_s = slept_s - self._slept_s
+        stood_s = now - self._ran_at + suspended_s
+        self._ran_at, self._slept_s = now, slept_s
+        if now <= self.core.fence_at and suspended_s < SUSPENDED_S:
+            return
+        self._tell(events.Stalled(age_s=stood_s))
+        for opened in self.segments.values():
+            opened.discard()
+        self._observer.stalled(stood_s)
+
+    def _tell(self, event: events.Event) -> None:
+        now = self._clock()
+        for action in self.core.handle(event, now):
+            self._act(action, now)
+        for opened in self.segments.values():
+            opened.settle()
+
+    def _act(self, action: events.Action, now: float) -> None:
+        match action:
+            case events.SendHeartbeat(interface, payload):
+                if interface in self.segments:
+                    self.segments[interface].send_heartbeat(payload)
+                return
+            case events.Take(address, interface):
+                self.segments[interface].take(address, now)
+            case events.Release(address, interface):
+                if interface in self.segments:
+                    self.segments[interface].release(address)
+            case events.Probe(address, interface):
+                self.segments[interface].probe(address, now)
+            case events.Alone(interface, alone):
+                if interface in self.segments:
+                    self.segments[interface].alone = alone
+        self._observer.acted(action, now)
+
+    def _work(self) -> None:
+        """Announce and probe what is due, and see to be woken in time."""
+        now = self._clock()
+        ended = [
+            events.Probed(outcome.address, name, outcome.answered_by)
+            for name, opened in self.segments.items()
+            for outcome in opened.work(now)
+        ]
+        for probed in ended:
+            self._tell(probed)
+        if ended:
+            for opened in self.segments.values():
+                opened.work(now)
+        self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        moments = [self.core.next_deadline]
+        moments += [
+            moment
+            for opened in self.segments.values()
+            if (moment := opened.next_at(now)) is not None
+        ]
+        when = min(moments)
+        if when == math.inf:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _conflicted(self, interface: str, address: pool.Address, mac: bytes) -> None:
+        self._observer.conflicted(interface, address, mac, self._clock())
+
+
+def _slept_s() -> float:
+    """Return for how long the machine has been suspended since it booted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""All that the cluster, the kernel and the node's own endpoints have told. Pure."""
+
+from speaker import fitness
+from speaker.cluster import lists, view, watch
+from speaker.links import table
+from speaker.protocol import events
+
+
+class Knowledge:
+    """What is known now, and what follows from it for the core."""
+
+    def __init__(self, node: str) -> None:
+        self.name = node
+        self.children = view.Children()
+        self.balancers = view.Balancers()
+        self.node: view.OwnNode | None = None
+        self.links = table.EMPTY
+        self.proxy = fitness.Endpoint()
+        self.locals: dict[watch.Key, fitness.Endpoint] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether children and pools are known; until then nothing may be announced."""
+        return self.children.complete and self.balancers.complete
+
+    def take_node(self, event: watch.Event) -> None:
+        """Take in what the cluster says of the own Node; deleted, nothing is known of it."""
+        if isinstance(event, watch.Snapshot):
+            manifests = list(event.objects.values())
+            self.node = view.read_node(manifests[0]) if manifests else None
+        elif isinstance(event, watch.Changed):
+            self.node = view.read_node(event.manifest)
+        else:
+            self.node = None
+
+    def fitness(self) -> events.FitnessChanged:
+        """Return this node's fitness."""
+        return fitness.judge(self.node, self.proxy)
+
+    def concerning(self) -> list[view.KnownChild]:
+        """Return the children with policy Local that this node is listed for."""
+        return [
+            known
+            for known in self.children.by_key.values()
+            if known.child.health_check_port is not None and self.name in known.child.nodes
+        ]
+
+    def lists(self) -> lists.Lists:
+        """Return what the election is told: the children whose address lies in some pool."""
+        allowed = [
+            known
+            for known in self.children.by_key.values()
+            if self.balancers.allow(known.child.address)
+        ]
+        serving = {key for key, endpoint in self.locals.items() if endpoint.well}
+        declined = fitness.declined(
+            allowed, node=self.node, balancers=self.balancers.by_name, serving=serving
+        )
+        return lists.Lists.of(self.name, allowed, links=self.links, declined=declined)
+
+    def complaints(self) -> list[str]:
+        """Return what could not be read, and which children no pool covers."""
+        outside = [
+            f"child Service {known.child.namespace}/{known.child.name}: {known.child.address} is "
+            "in no balancer's addressPool: it is not announced"
+            for known in self.children.by_key.values()
+            if self.balancers.complete and not self.balancers.allow(known.child.address)
+        ]
+        unread = [*self.children.complaints.values(), *self.balancers.complaints.values()]
+        return sorted(unread + outside)

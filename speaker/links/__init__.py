@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The node's network interfaces, followed through rtnetlink, and which of them announces what."""

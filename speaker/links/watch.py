@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Following the node's interfaces: a netlink socket that keeps a `table.Table` up to date.
+
+Links and addresses are followed message by message. Default routes are dumped anew whenever one
+of them or a link changes, because the kernel drops routes of a link that goes down silently.
+"""
+
+import asyncio
+import errno
+import itertools
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from contract import pool
+from speaker.links import rtnetlink, table
+
+_BATCH: Final = 64  # datagrams read before the event loop has its turn again
+_DATAGRAM_B: Final = 1 << 16
+_RECEIVE_BUFFER_B: Final = 1 << 20
+_DUMPS: Final = (rtnetlink.RTM_GETLINK, rtnetlink.RTM_GETADDR, rtnetlink.RTM_GETROUTE)
+
+
+class LinkWatch:
+    """Calls `changed` with a new table at each change, first when the first dump is complete."""
+
+    def __init__(self, changed: Callable[[table.Table], None]) -> None:
+        self._changed = changed
+        self._loop = asyncio.get_running_loop()
+        self._socket = socket.socket(
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+            socket.NETLINK_ROUTE,
+        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_B)
+        self._socket.bind((0, rtnetlink.GROUPS))
+        self._sequences = itertools.count(1)
+        self._links: dict[int, table.Link] = {}
+        self._addresses: dict[int, set[rtnetlink.Address]] = {}
+        self._routes: list[rtnetlink.DefaultRoute] = []
+        self._dumps: list[int] = []  # still to ask for, one at a time
+        self._dump: tuple[int, int] | None = None  # kind and sequence of the one under way
+        self._routes_stale = False
+        self._shown: table.Table | None = None
+        self._loop.add_reader(self._socket, self._read)
+        self._start(_DUMPS)
+
+    def close(self) -> None:
+        """Stop following."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _start(self, dumps: tuple[int, ...]) -> None:
+        self._dumps = list(dumps)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for the next dump, or show the table when there is nothing left to ask for."""
+        if not self._dumps and self._routes_stale:
+            self._dumps = [rtnetlink.RTM_GETROUTE]
+        if not self._dumps:
+            self._dump = None
+            self._show()
+            return
+        kind = self._dumps.pop(0)
+        self._dump = (kind, next(self._sequences))
+        if kind == rtnetlink.RTM_GETLINK:
+            self._links.clear()
+        elif kind == rtnetlink.RTM_GETADDR:
+            self._addresses.clear()
+        else:
+            self._routes.clear()
+            self._routes_stale = False
+        self._socket.send(rtnetlink.dump_request(*self._dump))
+
+    def _read(self) -> None:
+        for _ in range(_BATCH):
+            try:
+                datagram = self._socket.recv(_DATAGRAM_B)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._start(_DUMPS)  # messages were lost: begin anew
+                return
+            for message in rtnetlink.messages(datagram):
+                self._take(message)
+        if self._dump is None:
+            self._ask()
+
+    def _take(self, message: rtnetlink.Message) -> None:
+        dumped = self._dump is not None and message.sequence == self._dump[1]
+        match message.type:
+            case rtnetlink.RTM_NEWLINK | rtnetlink.RTM_DELLINK:
+                link = rtnetlink.parse_link(message.body)
+                if link is None:
+                    return
+                self._routes_stale |= self._links.get(link.index) != link
+                if message.type == rtnetlink.RTM_NEWLINK:
+                    self._links[link.index] = link
+                else:
+                    self._links.pop(link.index, None)
+                    self._addresses.pop(link.index, None)
+            case rtnetlink.RTM_NEWADDR | rtnetlink.RTM_DELADDR:
+                address = rtnetlink.parse_address(message.body)
+                if address is None:
+                    return
+                known = self._addresses.setdefault(address.link, set())
+                if message.type == rtnetlink.RTM_NEWADDR:
+                    known.add(address)
+                else:
+                    known.discard(address)
+            case rtnetlink.RTM_NEWROUTE | rtnetlink.RTM_DELROUTE:
+                route = rtnetlink.parse_default_route(message.body)
+                if route is not None and dumped:
+                    self._routes.append(route)
+                elif route is not None:
+                    self._routes_stale = True
+            case rtnetlink.NLMSG_DONE | rtnetlink.NLMSG_ERROR if dumped:
+                self._ask()
+
+    def _show(self) -> None:
+        best = {
+            version: min((r for r in self._routes if r.version == version), default=None)
+            for version in pool.VERSIONS
+        }
+        shown = table.Table(
+            links=dict(self._links),
+            subnets={
+                index: frozenset(
+                    subnet
+                    for address in addresses
+                    if (subnet := table.subnet_of(address.packed, address.prefix_length))
+                )
+                for index, addresses in self._addresses.items()
+            },
+            default_links={version: r.links for version, r in best.items() if r is not None},
+        )
+        if shown != self._shown:
+            self._shown = shown
+            self._changed(shown)

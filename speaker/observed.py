@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""What the speaker has done, told to people: log lines, metrics, and what each child should say.
+
+A change of holder is one line: address, from, to, why, after how long.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from contract import announcement, names, pool
+from speaker import log, metrics
+from speaker.cluster import view, watch
+from speaker.protocol import events
+
+CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
+CONFLICT_OVER_S: Final = 600.0
+_CONFLICTS: Final = 1024  # remembered at a time
+_PEERS_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
+
+_Place = tuple[pool.Address, str]  # an address on an interface
+
+
+@dataclasses.dataclass(slots=True)
+class _Held:
+    mac: bytes
+    since: float
+
+
+@dataclasses.dataclass(slots=True)
+class _Conflict:
+    mac: bytes
+    at: float
+
+
+class Observed:
+    """What this node announces, refuses and suffers; implements `driver.Observer`.
+
+    `peers` returns the peers the core knows, `defend` announces an address once, `changed` is
+    called when a child should say something else.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        logger: log.Logger,
+        counted: metrics.Metrics,
+        *,
+        peers: Callable[[], Iterable[events.PeerView]],
+        mac_of: Callable[[str], bytes],
+        defend: Callable[[str, pool.Address], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._log = logger
+        self._metrics = counted
+        self._peers = peers
+        self._mac_of = mac_of
+        self._defend = defend
+        self._changed = changed
+        self._held: dict[_Place, _Held] = {}
+        self._refused: dict[_Place, announcement.Announcement] = {}
+        self._conflicts: dict[_Place, _Conflict] = {}
+        self._peers_known: tuple[events.PeerView, ...] = ()
+        self._peers_known_at = -math.inf
+        self.left = False
+
+    @property
+    def held(self) -> frozenset[_Place]:
+        """The addresses held, each with its interface."""
+        return frozenset(self._held)
+
+    def wanted(
+        self, children: Iterable[view.KnownChild], now: float
+    ) -> dict[watch.Key, announcement.Announcement]:
+        """Return what this node wants the children's statuses to say; others are not its own."""
+        says: dict[pool.Address, announcement.Announcement] = {
+            address: refusal for (address, _), refusal in sorted(self._refused.items(), key=str)
+        }
+        for (address, interface), held in sorted(self._held.items(), key=str, reverse=True):
+            says[address] = self._announcing(address, interface, held.mac, now)
+        return {
+            known.key: says[known.child.address]
+            for known in children
+            if known.child.address in says
+        }
+
+    def acted(self, action: events.Action, now: float) -> None:
+        """Log, count and remember an action."""
+        match action:
+            case events.Take(address, interface, cause, previous):
+                self._took(address, interface, cause, previous, now)
+            case events.Release(address, interface, cause, to):
+                held = self._held.pop((address, interface), None)
+                self._conflicts.pop((address, interface), None)
+                self._metrics.released.add(interface, cause.value)
+                self._log.info(
+                    "holder changed",
+                    address=str(address),
+                    interface=interface,
+                    **{"from": self._node},
+                    to=to,
+                    why=cause.value,
+                    after_s=None if held is None else round(now - held.since, 3),
+                )
+                self._changed()
+            case events.Blocked(address, interface, by_node, mac):
+                self._refuse(
+                    address,
+                    interface,
+                    names.AnnouncedReason.HEARTBEATS_BLOCKED,
+                    f"{address} is answered by {mac.hex(':')} while {by_node}, listed earlier, is "
+                    "not heard: let EtherType 0x88b5 pass between the nodes, and give all "
+                    "speakers the same keys",
+                )
+            case events.InUse(address, interface, mac):
+                said = announcement.Announcement.in_use(address, mac=mac.hex(":"))
+                self._refuse(address, interface, said.reason, said.message)
+            case events.Cleared(address, interface):
+                if self._refused.pop((address, interface), None) is not None:
+                    self._log.info("address free", address=str(address), interface=interface)
+                    self._changed()
+            case events.PeerChanged(interface, node, alive, cause):
+                self._peer(interface, node, cause, now, alive=alive)
+            case events.Alone(interface, alone):
+                self._log.info("alone" if alone else "no longer alone", interface=interface)
+            case events.Left():
+                self.left = True
+                self._changed()
+
+    def conflicted(self, interface: str, address: pool.Address, mac: bytes, now: float) -> None:
+        """Note a stranger's claim to an address held here, and defend it now and then."""
+        if self._is_peer(mac, now):
+            return
+        self._metrics.conflicts.add(interface)
+        known = self._conflicts.get((address, interface))
+        if known is not None and now - known.at < CONFLICT_EVERY_S:
+            return
+        if known is None and len(self._conflicts) >= _CONFLICTS:
+            return
+        self._conflicts[address, interface] = _Conflict(mac, now)
+        self._log.warning(
+            "address conflict",
+            address=str(address),
+            interface=interface,
+            mac=mac.hex(":"),
+            remedy="find the host with this MAC and take the address from it, or from the pool",
+        )
+        self._defend(interface, address)
+        self._changed()
+
+    def stalled(self, age_s: float) -> None:
+        """Log and count that this process stood still."""
+        self._metrics.stalls.add()
+        self._log.warning("stalled", for_s=round(age_s, 3), then="holds nothing, listens again")
+
+    def could_not_open(self, interface: str, error: OSError) -> None:
+        """Log an interface that can not be listened to."""
+        self._log.error(
+            "interface not usable",
+            interface=interface,
+            error=str(error),
+            remedy="the speaker needs the capability NET_RAW and an Ethernet interface",
+        )
+
+    def _took(
+        self,
+        address: pool.Address,
+        interface: str,
+        cause: events.TakeCause,
+        previous: str | None,
+        now: float,
+    ) -> None:
+        self._held[address, interface] = _Held(self._mac_of(interface), now)
+        self._metrics.taken.add(interface, cause.value)
+        after_s = None
+        if cause is events.TakeCause.HOLDER_DIED:
+            after_s = self._age_of(interface, previous, now)
+        if after_s is not None:
+            self._metrics.failover.observe(number=after_s)
+        self._log.info(
+            "holder changed",
+            address=str(address),
+            interface=interface,
+            **{"from": previous},
+            to=self._node,
+            why=cause.value,
+            after_s=after_s,
+        )
+        self._changed()
+
+    def _refuse(
+        self, address: pool.Address, interface: str, reason: names.AnnouncedReason, message: str
+    ) -> None:
+        said = announcement.Announcement(address, reason, message)
+        if self._refused.get((address, interface)) == said:
+            return
+        self._refused[address, interface] = said
+        self._log.warning(
+            "address not taken", address=str(address), interface=interface, why=message
+        )
+        self._changed()
+
+    def _peer(
+        self, interface: str, node: str, cause: events.PeerCause, now: float, *, alive: bool
+    ) -> None:
+        self._metrics.peer_changes.add(interface, "up" if alive else cause.value)
+        if alive:
+            self._log.info("peer up", interface=interface, node=node)
+            return
+        age_s = self._age_of(interface, node, now)
+        self._log.info("peer down", interface=interface, node=node, why=cause.value, age_s=age_s)
+
+    def _age_of(self, interface: str, node: str | None, now: float) -> float | None:
+        """Return the seconds since this peer was last heard."""
+        for peer in self._peers_within(0.0, now):
+            if (peer.interface, peer.node) == (interface, node):
+                return round(peer.age_s, 3)
+        return None
+
+    def _is_peer(self, mac: bytes, now: float) -> bool:
+        return any(peer.mac == mac for peer in self._peers_within(_PEERS_FOR_S, now))
+
+    def _peers_within(self, age_s: float, now: float) -> tuple[events.PeerView, ...]:
+        if now - self._peers_known_at > age_s:
+            self._peers_known, self._peers_known_at = tuple(self._peers()), now
+        return self._peers_known
+
+    def _announcing(
+        self, address: pool.Address, interface: str, mac: bytes, now: float
+    ) -> announcement.Announcement:
+        by = announcement.Announcement.by(
+            address, node=self._node, interface=interface, mac=mac.hex(":")
+        )
+        conflict = self._conflicts.get((address, interface))
+        if conflict is None or now - conflict.at >= CONFLICT_OVER_S:
+            return by
+        return dataclasses.replace(
+            by,
+            reason=names.AnnouncedReason.ADDRESS_CONFLICT,
+            message=f"{by.message}; {conflict.mac.hex(':')} claims it too",
+        )

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The pages: /metrics, /healthz, /readyz, and /status, which says what is believed and why."""
+
+import dataclasses
+import http as http_codes
+import ipaddress
+import json
+import pathlib
+import resource
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from speaker import http, metrics
+
+if TYPE_CHECKING:
+    from speaker import daemon
+
+
+def pages(speaker: "daemon.Daemon") -> Mapping[str, Callable[[], http.Page]]:
+    """Return the pages by path."""
+    return {
+        "/healthz": lambda: http.Page("ok\n"),
+        "/readyz": lambda: _ready(speaker),
+        "/metrics": lambda: http.Page(_metrics(speaker), metrics.CONTENT_TYPE),
+        "/status": lambda: http.Page(_status(speaker), "application/json"),
+    }
+
+
+def _ready(speaker: "daemon.Daemon") -> http.Page:
+    if speaker.ready:
+        return http.Page("ok\n")
+    return http.Page(
+        "waiting for the lists of children and balancers, or for an interface\n",
+        status=http_codes.HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
+def _metrics(speaker: "daemon.Daemon") -> str:
+    """Bring the numbers that are counted elsewhere up to date, and render all."""
+    counted = speaker.metrics
+    now = time.monotonic()
+    counted.held.clear()
+    counted.peers.clear()
+    for name, segment in speaker.driver.segments.items():
+        counted.held.set(name, total=len(segment.held))
+        counted.peers.set(name, total=0)
+        counted.unsent.set(name, "heartbeat", total=segment.heartbeats.unsent)
+        counted.queue_full.set(name, "heartbeat", total=segment.heartbeats.dropped())
+        for protocol, channel in segment.channels.items():
+            counted.answered.set(name, protocol, total=channel.answered)
+            counted.unsent.set(name, protocol, total=channel.socket.unsent)
+            counted.queue_full.set(name, protocol, total=channel.socket.dropped())
+            for reason, number in channel.ignored.items():
+                counted.ignored.set(name, protocol, reason.value, total=number)
+    for peer in speaker.driver.core.view(now).peers:
+        if peer.alive:
+            counted.peers.add(peer.interface)
+    for drop, number in speaker.driver.core.counters.items():
+        counted.heartbeats_dropped.set(drop.value, total=number)
+    for name, heard_at in speaker.heard_at.items():
+        counted.watch_age.set(name, total=round(now - heard_at, 3))
+    counted.fitness.set(total=speaker.known.fitness().rank)
+    counted.resident.set(total=_resident_b())
+    return counted.render()
+
+
+def _status(speaker: "daemon.Daemon") -> str:
+    believed = speaker.driver.core.view(time.monotonic())
+    node = speaker.known.node
+    fit = speaker.known.fitness()
+    return json.dumps(
+        {
+            "node": speaker.known.name,
+            "fitness": {"rank": fit.rank.name, "why": fit.why},
+            "ownNode": None if node is None else dataclasses.asdict(node),
+            "proxyWell": speaker.known.proxy.well,
+            "listsComplete": speaker.known.complete,
+            "leaving": believed.leaving,
+            "links": [dataclasses.asdict(link) for link in speaker.known.links.links.values()],
+            "peers": [dataclasses.asdict(peer) for peer in believed.peers],
+            "addresses": [dataclasses.asdict(address) for address in believed.addresses],
+            "complaints": speaker.known.complaints(),
+        },
+        default=_plain,
+        indent=1,
+        allow_nan=False,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex(":")
+    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        return str(value)
+    raise TypeError(f"/status can not show a {type(value).__name__}")
+
+
+def _resident_b() -> int:
+    pages_held = int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages_held * resource.getpagesize()

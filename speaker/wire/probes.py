@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Asking the segment whether anybody answers for an address, before it is first used.
+
+Pure. RFC 5227 §2.1.1 wants three probes one to two seconds apart and two more seconds of
+waiting; `SHORT` asks as often in 200 ms, which finds a host that is there and awake.
+"""
+
+import dataclasses
+from typing import Final
+
+from contract import pool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pace:
+    """When probes are sent, in seconds after the start, and when silence counts as free."""
+
+    times_s: tuple[float, ...]
+    patience_s: float
+
+
+OFF: Final = Pace(times_s=(), patience_s=0.0)
+SHORT: Final = Pace(times_s=(0.0, 0.07, 0.14), patience_s=0.2)
+STRICT: Final = Pace(times_s=(0.0, 1.5, 3.0), patience_s=5.0)  # RFC 5227 §1.1
+PACES: Final = {"off": OFF, "short": SHORT, "strict": STRICT}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What asking came to: the MAC that answered, or None."""
+
+    address: pool.Address
+    answered_by: bytes | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Probe:
+    started: float
+    sent: int = 0
+    answered_by: bytes | None = None
+
+
+class Probes:
+    """The probes under way on one interface; `now` in monotonic seconds."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._probes: dict[pool.Address, _Probe] = {}
+
+    def __contains__(self, address: pool.Address) -> bool:
+        return address in self._probes
+
+    def start(self, address: pool.Address, now: float) -> None:
+        """Begin to ask; one that is under way goes on."""
+        self._probes.setdefault(address, _Probe(started=now))
+
+    def stop(self, address: pool.Address) -> None:
+        """Ask no longer, without an outcome."""
+        self._probes.pop(address, None)
+
+    def answered(self, address: pool.Address, mac: bytes) -> None:
+        """Note that somebody answers for the address."""
+        probe = self._probes.get(address)
+        if probe is not None and probe.answered_by is None:
+            probe.answered_by = mac
+
+    def due(self, now: float) -> tuple[list[pool.Address], list[Outcome]]:
+        """Return the addresses to ask for now, and what has come to an end."""
+        ask: list[pool.Address] = []
+        ended: list[Outcome] = []
+        times_s = self._pace.times_s
+        for address, probe in self._probes.items():
+            age = now - probe.started
+            # Slack for clocks whose deadline arithmetic rounds below the moment itself.
+            if probe.answered_by is not None or age >= self._pace.patience_s - 1e-6:
+                ended.append(Outcome(address, probe.answered_by))
+            elif probe.sent < len(times_s) and age >= times_s[probe.sent] - 1e-6:
+                probe.sent += 1
+                ask.append(address)
+        for outcome in ended:
+            del self._probes[outcome.address]
+        return ask, ended
+
+    def next_at(self) -> float | None:
+        """Return when `due` next has something; None while nothing is asked."""
+        return min((self._wake(probe) for probe in self._probes.values()), default=None)
+
+    def _wake(self, probe: _Probe) -> float:
+        if probe.answered_by is not None:
+            return probe.started
+        times_s = self._pace.times_s
+        wait_s = times_s[probe.sent] if probe.sent < len(times_s) else self._pace.patience_s
+        return probe.started + min(wait_s, self._pace.patience_s)

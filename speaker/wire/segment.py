@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Everything this node does with frames on one interface.
+
+Nothing here decides who holds an address: the daemon takes and releases as the core says. Filter
+and answers change together: `take`, `release` and `probe` only mark the filter, and `settle`,
+which must run before the next frame is read, puts it into the kernel once for all of them.
+"""
+
+import contextlib
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from contract import pool
+from speaker.links import table
+from speaker.protocol import const
+from speaker.wire import arp, channel, membership, ndp, packet, probes, schedule
+
+_HEARTBEAT_LENGTH: Final = 1514
+_ETHERNET_HEADER: Final = 14
+_ARP_FORMS: Final = 2  # a gratuitous request and a reply: some hosts heed only one of them
+_NDP_FORMS: Final = 1
+
+Conflict = Callable[[str, pool.Address, bytes], None]
+"""Called with (interface, address, MAC) when another host claims an address held here."""
+
+
+class Segment:
+    """The sockets of one interface and what is answered, announced and probed there.
+
+    While `alone` is set nothing is announced periodically. Opening raises OSError when the
+    interface is not there or the privilege is missing.
+    """
+
+    def __init__(
+        self,
+        link: table.Link,
+        *,
+        bucket: schedule.Bucket,
+        pace: probes.Pace,
+        conflict: Conflict,
+    ) -> None:
+        self.name = link.name
+        self.index = link.index
+        self.mac = link.mac
+        self.alone = False
+        self._heartbeat_header = const.GROUP_MAC + link.mac + const.ETHERTYPE.to_bytes(2)
+        self._conflict = conflict
+        self._schedule = schedule.Schedule(bucket, {pool.IPV4: _ARP_FORMS, pool.IPV6: _NDP_FORMS})
+        self._probes = probes.Probes(pace)
+        self._memberships = membership.Memberships(link.index)
+        self._held: set[pool.Address] = set()
+        with contextlib.ExitStack() as opened:
+            self.heartbeats = packet.PacketSocket(link.name, const.ETHERTYPE)
+            opened.callback(self.heartbeats.close)
+            self.heartbeats.join(const.GROUP_MAC)
+            seen = {"conflict": self._claimed, "answered": self._answered}
+            self._arp = channel.Channel(
+                link.name, packet.ETH_P_ARP, arp.Responder(link.mac, **seen)
+            )
+            opened.callback(self._arp.socket.close)
+            self._ndp = channel.Channel(
+                link.name, packet.ETH_P_IPV6, ndp.Responder(link.mac, **seen)
+            )
+            opened.callback(self._ndp.socket.close)
+            self._opened = opened.pop_all()
+
+    @property
+    def channels(self) -> Mapping[str, channel.Channel]:
+        """ARP and NDP by name."""
+        return {"arp": self._arp, "ndp": self._ndp}
+
+    @property
+    def sockets(self) -> Iterator[packet.PacketSocket]:
+        """All sockets, for the event loop."""
+        yield self.heartbeats
+        for protocol in self.channels.values():
+            yield protocol.socket
+
+    @property
+    def held(self) -> frozenset[pool.Address]:
+        """The addresses answered for."""
+        return frozenset(self._held)
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._opened.close()
+        self._memberships.close()
+
+    def take(self, address: pool.Address, now: float) -> None:
+        """Answer for the address and announce it."""
+        self._held.add(address)
+        protocol = self._channel(address)
+        protocol.responder.hold(address.packed)
+        protocol.unsettled = True
+        self._schedule.add(address, now)
+
+    def release(self, address: pool.Address) -> None:
+        """Answer for the address and announce it no longer."""
+        self._held.discard(address)
+        protocol = self._channel(address)
+        protocol.responder.drop(address.packed)
+        protocol.unsettled = True
+        self._schedule.remove(address)
+
+    def probe(self, address: pool.Address, now: float) -> None:
+        """Ask whether anybody answers for the address; `work` returns the outcome."""
+        protocol = self._channel(address)
+        protocol.responder.watch(address.packed)
+        protocol.unsettled = True
+        self._probes.start(address, now)
+
+    def listen_for(self, addresses: Iterable[pool.Address]) -> None:
+        """Be ready to be asked for these addresses: join the groups of the IPv6 ones."""
+        self._memberships.want(
+            ndp.solicited_node(address)
+            for address in addresses
+            if isinstance(address, ipaddress.IPv6Address)
+        )
+
+    def settle(self) -> None:
+        """Make the kernel's filters those of the addresses held and probed."""
+        self._arp.settle()
+        self._ndp.settle()
+
+    def send_heartbeat(self, payload: bytes) -> bool:
+        """Send a heartbeat now; False when the kernel took none."""
+        return self.heartbeats.send(self._heartbeat_header + payload)
+
+    def next_heartbeat(self) -> bytes | None:
+        """Return what follows the next heartbeat's Ethernet header; None when none waits."""
+        frame = self.heartbeats.next(_HEARTBEAT_LENGTH)
+        return None if frame is None else frame[_ETHERNET_HEADER:]
+
+    def discard(self) -> None:
+        """Throw away the questions that wait: they were asked of the past."""
+        self._arp.discard()
+        self._ndp.discard()
+
+    def work(self, now: float) -> list[probes.Outcome]:
+        """Send the announcements and probes that are due; return the probes that have ended."""
+        for address, forms in self._schedule.due(now, quiet=self.alone):
+            self._announce(address, forms)
+        ask, ended = self._probes.due(now)
+        for address in ask:
+            protocol = self._channel(address)
+            protocol.socket.send(protocol.responder.probe(address.packed))
+        for outcome in ended:
+            protocol = self._channel(outcome.address)
+            protocol.responder.unwatch(outcome.address.packed)
+            protocol.unsettled = True
+        return ended
+
+    def next_at(self, now: float) -> float | None:
+        """Return when `work` next has something to do, None for never."""
+        moments = (self._schedule.next_at(now), self._probes.next_at())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def defend(self, address: pool.Address) -> None:
+        """Announce a held address once, out of turn (RFC 5227 §2.4)."""
+        if address in self._held:
+            self._announce(address, 1)
+
+    def _announce(self, address: pool.Address, forms: int) -> None:
+        protocol = self._channel(address)
+        for frame in protocol.responder.announcements(address.packed)[:forms]:
+            protocol.socket.send(frame)
+
+    def _channel(self, address: pool.Address) -> channel.Channel:
+        return self._arp if address.version == pool.IPV4 else self._ndp
+
+    def _claimed(self, packed: bytes, mac: bytes) -> None:
+        self._conflict(self.name, ipaddress.ip_address(packed), mac)
+
+    def _answered(self, packed: bytes, mac: bytes) -> None:
+        self._probes.answered(ipaddress.ip_address(packed), mac)
