@@ -22,6 +22,15 @@ PROGRAMS = {
     "unshare": "util-linux",
 }
 
+# What the kernel must be able to do within a namespace, each with how to try it.
+KERNEL = {
+    "a tmpfs in a namespace (CONFIG_TMPFS)": "mount -t tmpfs lab /run",
+    "IPv6 (CONFIG_IPV6, and no ipv6.disable=1)": "test -e /proc/sys/net/ipv6",
+    "bridges (module bridge)": "ip link add trial0 type bridge",
+    "virtual cables (module veth)": "ip link add trial1 type veth peer name trial2",
+    "nftables (module nf_tables)": "nft add table inet lab",
+}
+
 # Debian leaves the administrator's programs out of an ordinary user's PATH.
 ADMINISTRATORS_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -73,7 +82,8 @@ def metacontroller(binary: str | None) -> str:
         raise errors.LabError(
             f"{binary} is no Metacontroller of version 4: asked, it said {first!r}"
         ) from None
-    return f"the real one, {version} ({binary})"
+    known = version if version.startswith("v") else "of unknown version"
+    return f"the real one, {known} ({binary})"
 
 
 def _lacks(*, build: bool) -> Iterator[str]:
@@ -85,7 +95,7 @@ def _lacks(*, build: bool) -> Iterator[str]:
             yield f"the program {program!r} is missing: apt-get install {package}"
     if build:
         yield from _go_lacks()
-    if shutil.which("unshare") is not None:
+    if all(map(shutil.which, PROGRAMS)):
         yield from _namespace_lacks()
 
 
@@ -115,12 +125,18 @@ def go_version(text: str) -> tuple[int, int]:
 
 
 def _namespace_lacks() -> Iterator[str]:
-    trial = [*sandbox.UNSHARE, "mount", "-t", "tmpfs", "lab", "/run"]
-    answer = subprocess.run(trial, capture_output=True, text=True, check=False)
-    if answer.returncode == 0:
-        return
-    said = answer.stderr.strip() or f"status {answer.returncode}"
-    yield f"user namespaces are refused ({said}): {namespace_advice()}"
+    trials = (f"{trial} 2>/dev/null || echo '{ability}'" for ability, trial in KERNEL.items())
+    answer = subprocess.run(
+        [*sandbox.UNSHARE, "sh", "-c", "; ".join(trials)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        said = answer.stderr.strip() or f"status {answer.returncode}"
+        yield f"user namespaces are refused ({said}): {namespace_advice()}"
+    for ability in answer.stdout.splitlines():
+        yield f"the kernel refuses {ability}: load or enable it as root"
 
 
 def namespace_advice() -> str:

@@ -23,6 +23,7 @@ CONTROLLER_CRDS = Path(__file__).resolve().parent / "metacontroller" / "crds"
 
 WEBHOOK_IN_CLUSTER = "http://l2lb-webhook.l2lb-system/"
 WEBHOOK_PORT = 8080
+SPEAKER_PORT = 7472
 WEBHOOK_HERE = f"http://{machines.ADDRESSES[0].ip}:{WEBHOOK_PORT}/"
 
 TOKEN_LIFE_S = 24 * 3600
@@ -70,7 +71,7 @@ class Product:
             self._identify(administrator, "metacontroller", "metacontroller"),
             self._identify(administrator, "l2lb-system", "l2lb-speaker"),
             self._identify(administrator, "l2lb-system", "l2lb-webhook"),
-            self._until_webhook_ready(),
+            self._until_ready(WEBHOOK_HERE, "webhook"),
         )
         await self._metacontroller.start()
 
@@ -83,11 +84,17 @@ class Product:
             environment={
                 "KUBECONFIG": str(self._kubeconfig("l2lb-speaker")),
                 "L2LB_NODE_NAME": machine.name,
+                "L2LB_LISTEN": f"{machine.addresses[0]}:{SPEAKER_PORT}",
                 "L2LB_KEYS_DIR": str(self._keys),
                 # Gone when the node loses its power, still there when only the speaker ends.
                 "L2LB_CACHE_FILE": str(sandbox.NODES / machine.name / "speaker.json"),
             },
         )
+
+    async def until_speaker_ready(self, machine: machines.Machine) -> None:
+        """Wait until a node's speaker knows what there is to announce."""
+        url = f"http://{machine.addresses[0]}:{SPEAKER_PORT}/"
+        await self._until_ready(url, f"speaker-{machine.name}")
 
     def _process(
         self,
@@ -163,21 +170,21 @@ class Product:
         self._token(account).write_text(token)
         self._control_plane.write_kubeconfig(self._kubeconfig(account), token)
 
-    async def _until_webhook_ready(self) -> None:
+    async def _until_ready(self, url: str, name: str) -> None:
         try:
             async with asyncio.timeout(READY_WITHIN_S), httpx.AsyncClient(trust_env=False) as http:
-                while not await _answers(http):  # noqa: ASYNC110 - another process's state
+                while not await _is_ready(http, url):  # noqa: ASYNC110 - another process's state
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise errors.LabError(
-                f"the webhook was not ready after {READY_WITHIN_S:.0f} s; the end of its log:\n"
-                f"{processes.tail(sandbox.LOGS / 'webhook.log')}"
+                f"{name} was not ready after {READY_WITHIN_S:.0f} s; the end of its log:\n"
+                f"{processes.tail(sandbox.LOGS / f'{name}.log')}"
             ) from None
 
 
-async def _answers(http: httpx.AsyncClient) -> bool:
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
     try:
-        answer = await http.get(f"{WEBHOOK_HERE}readyz")
+        answer = await http.get(f"{url}readyz")
     except httpx.TransportError:
         return False
     return answer.is_success

@@ -172,7 +172,7 @@ def _build_flags() -> list[str]:
     }
     variables["helm.sh/helm/v4/internal/version.version"] = _version(text, "helm.sh/helm/v4")
     settings = " ".join(f"-X {name}={value}" for name, value in variables.items())
-    return ["-trimpath", "-ldflags", f"-s -w {settings}"]
+    return ["-buildvcs=false", "-trimpath", "-ldflags", f"-s -w {settings}"]
 
 
 def _version(go_mod: str, module: str) -> str:

@@ -81,6 +81,11 @@ class Supervisor:
                     tasks.create_task(started.start())
             await self._until_nodes_ready(administrators)
         self._told.say(f"nodes are ready: {', '.join(self._nodes)}")
+        if self._product is not None:
+            async with asyncio.TaskGroup() as tasks:
+                for machine in self._connected():
+                    tasks.create_task(self._product.until_speaker_ready(machine))
+            self._told.say("speakers are ready")
 
     async def perform(self, words: list[str]) -> str:
         """Do what a command inside the lab asks for; return a sentence of what was done."""

@@ -90,6 +90,22 @@ def test_refused_namespaces_come_with_what_would_allow_them(
         preflight.check(build=False)
 
 
+def test_what_the_kernel_refuses_is_named(path: Path) -> None:
+    program(path, "unshare", 'while [ "$1" != sh ]; do shift; done; exec "$@"')
+    program(path, "sh", 'exec /bin/sh "$@"')
+    program(path, "nft", "exit 1")
+    with pytest.raises(errors.LabError) as raised:
+        preflight.check(build=False)
+    assert str(raised.value).splitlines()[1:] == [
+        "  - the kernel refuses nftables (module nf_tables): load or enable it as root"
+    ]
+
+
+def test_a_metacontroller_without_a_version_is_still_the_real_one(path: Path) -> None:
+    binary = program(path, "metacontroller", """echo '{"version":"No version provided"}' >&2""")
+    assert "of unknown version" in preflight.metacontroller(str(binary))
+
+
 def test_the_real_metacontroller_is_asked_for_its_version(path: Path) -> None:
     line = '{"level":"info","msg":"Configuration information","version":"v4.17.2"}'
     binary = program(path, "metacontroller", f"echo '{line}' >&2; exit 1")
