@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: MIT
+"""Which Service has which addresses.
+
+What exists is kept first, for all Services; then what a Service's status already lists is taken
+back; then requests are met; then the lowest free addresses are given out. Each step goes through
+the Services in creation order, so that a later one never takes what an earlier one could keep.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from app.placement import model
+from contract.pool import VERSIONS, Address
+
+
+@dataclass(slots=True)
+class Seat:
+    """One address of a Service; `held` is the existing child whose name and nodes it goes on with.
+
+    `held.address` differs from `address` where the child has to change it.
+    """
+
+    address: Address
+    held: model.Held | None = None
+    ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The seats of each Service in the order of the Services given, and what is out of bounds."""
+
+    seats: tuple[tuple[Seat, ...], ...]
+    shortfalls: tuple[tuple[model.Shortfall, ...], ...]
+    quarantined: tuple[Address, ...]
+    totals: tuple[model.Total, model.Total]
+
+
+def allocate(balancer: model.Balancer, wishes: Sequence[model.Wish]) -> Allocation:
+    """Return the addresses of each of `wishes`, which are in creation order.
+
+    Applied and asked again, the answer is the same.
+    """
+    book = _Book(balancer)
+    services = [_Service(wish) for wish in wishes]
+    _keep(book, services)
+    for service in services:
+        service.settle_counts(book, len(balancer.nodes))
+    if balancer.nodes:
+        _adopt(book, services)
+        _meet_requests(book, services)
+        _fill(book, services)
+    for service in services:
+        service.number()
+        if not balancer.nodes:
+            service.shortfalls = [model.NoNodes()]
+    return Allocation(
+        tuple(tuple(sorted(service.all_seats(), key=_ordinal)) for service in services),
+        tuple(tuple(service.shortfalls) for service in services),
+        tuple(sorted(book.quarantined, key=_order)),
+        (book.total(4), book.total(6)),
+    )
+
+
+class _Book:
+    """Who claims which address of the pool, and the lowest that nobody does."""
+
+    def __init__(self, balancer: model.Balancer) -> None:
+        self.pool = balancer.pool
+        self.quarantined = set(balancer.quarantined)
+        self._claims: dict[Address, list[model.Wish]] = {}
+        self._ascending = {version: balancer.pool.addresses(version) for version in VERSIONS}
+        self._passed = dict.fromkeys(VERSIONS, -1)
+        self._returned: dict[int, list[int]] = {version: [] for version in VERSIONS}
+        self._by_value: dict[tuple[int, int], Address] = {}
+        self._shared: dict[tuple[str, str], list[Address]] = {}
+
+    def blocker(self, address: Address, wish: model.Wish) -> model.Wish | None:
+        """Return the first claimant with whom `wish` cannot share the address."""
+        for other in self._claims.get(address, ()):
+            if (
+                other is wish
+                or wish.sharing_key is None
+                or (wish.namespace, wish.sharing_key) != (other.namespace, other.sharing_key)
+                or not wish.ports.isdisjoint(other.ports)
+            ):
+                return other
+        return None
+
+    def claim(self, address: Address, wish: model.Wish) -> None:
+        self._claims.setdefault(address, []).append(wish)
+        if wish.sharing_key is not None:
+            self._shared.setdefault((wish.namespace, wish.sharing_key), []).append(address)
+
+    def release(self, address: Address, wish: model.Wish) -> None:
+        claimants = self._claims[address]
+        claimants.remove(wish)
+        if wish.sharing_key is not None:
+            self._shared[wish.namespace, wish.sharing_key].remove(address)
+        if not claimants:
+            del self._claims[address]
+            if int(address) <= self._passed[address.version]:
+                self._by_value[address.version, int(address)] = address
+                heapq.heappush(self._returned[address.version], int(address))
+
+    def take_free(self, version: int, wish: model.Wish) -> Address | None:
+        """Claim an address that may be shared, or the lowest free one of a family."""
+        address = self._shareable(version, wish) or self._lowest(version)
+        if address is not None:
+            self.claim(address, wish)
+        return address
+
+    def total(self, version: int) -> model.Total:
+        size = self.pool.size(version)
+        used = sum(address.version == version for address in self._claims)
+        shunned = sum(
+            address.version == version and address in self.pool and address not in self._claims
+            for address in self.quarantined
+        )
+        return model.Total(size, used, size - used - shunned)
+
+    def _shareable(self, version: int, wish: model.Wish) -> Address | None:
+        if wish.sharing_key is None:
+            return None
+        for address in self._shared.get((wish.namespace, wish.sharing_key), ()):
+            if (
+                address.version == version
+                and address not in self.quarantined
+                and self.blocker(address, wish) is None
+            ):
+                return address
+        return None
+
+    def _lowest(self, version: int) -> Address | None:
+        returned = self._returned[version]
+        while returned:
+            address = self._by_value.pop((version, heapq.heappop(returned)), None)
+            if address is not None and self._is_free(address):
+                return address
+        for address in self._ascending[version]:
+            self._passed[version] = int(address)
+            if self._is_free(address):
+                return address
+        return None
+
+    def _is_free(self, address: Address) -> bool:
+        return address not in self._claims and address not in self.quarantined
+
+
+@dataclass(slots=True)
+class _Service:
+    """A Service while its addresses are being settled; families are worked on apart."""
+
+    wish: model.Wish
+    seats: dict[int, list[Seat]] = field(default_factory=lambda: {v: [] for v in VERSIONS})
+    vacant: dict[int, list[model.Held]] = field(
+        default_factory=lambda: {v: [] for v in VERSIONS},
+    )
+    wanted: dict[int, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
+    shortfalls: list[model.Shortfall] = field(default_factory=list)
+
+    def all_seats(self) -> Iterator[Seat]:
+        for version in VERSIONS:
+            yield from self.seats[version]
+
+    def missing(self, version: int) -> int:
+        return self.wanted[version] - len(self.seats[version])
+
+    def settle_counts(self, book: _Book, members: int) -> None:
+        """Fix how many addresses are wanted; give up the last of those that are too many."""
+        for version in VERSIONS:
+            seats = self.seats[version]
+            count = self.wish.count(version)
+            if isinstance(count, model.Auto):
+                count = max(members, len(seats))
+            self.wanted[version] = count or 0
+            self.vacant[version].sort(key=_held_ordinal)
+            if not seats:
+                continue
+            rank = {address: rank for rank, address in enumerate(self.wish.requested)}
+            seats.sort(
+                key=lambda seat: (rank.get(seat.address, len(rank)), _held_ordinal(seat.held))
+            )
+            for seat in seats[self.wanted[version] :]:
+                book.release(seat.address, self.wish)
+            del seats[self.wanted[version] :]
+
+    def seat(self, address: Address) -> None:
+        """Give an address that is claimed already to a child that lost its own, or to a new one."""
+        vacant = self.vacant[address.version]
+        self.seats[address.version].append(Seat(address, vacant.pop(0) if vacant else None))
+
+    def evict(self, book: _Book, version: int, *, but: Sequence[Address]) -> None:
+        """Give up the last address that is not among `but`; its child goes on with another."""
+        seats = self.seats[version]
+        for index in range(len(seats) - 1, -1, -1):
+            if seats[index].address not in but:
+                seat = seats.pop(index)
+                book.release(seat.address, self.wish)
+                if seat.held is not None:
+                    self.vacant[version].insert(0, seat.held)
+                return
+
+    def number(self) -> None:
+        """Give new children the lowest ordinals that no child keeps.
+
+        A child's family cannot be changed in place, so a child of the other family that is about
+        to be deleted still holds its ordinal.
+        """
+        kept = [seat.held for seat in self.all_seats() if seat.held is not None]
+        used = {held.ordinal for held in kept}
+        ordinals = {
+            version: used | {h.ordinal for h in self.wish.held if h.address.version != version}
+            for version in VERSIONS
+        }
+        lowest = dict.fromkeys(VERSIONS, 1)
+        for seat in self.all_seats():
+            if seat.held is not None:
+                seat.ordinal = seat.held.ordinal
+                continue
+            version = seat.address.version
+            while lowest[version] in ordinals[version]:
+                lowest[version] += 1
+            seat.ordinal = lowest[version]
+            for taken in ordinals.values():
+                taken.add(seat.ordinal)
+
+
+def _keep(book: _Book, services: Sequence[_Service]) -> None:
+    """Let every child keep its address while it is in the pool; of two with one, the older."""
+    children = [
+        (held.created, order, held.ordinal, held)
+        for order, service in enumerate(services)
+        for held in service.wish.held
+    ]
+    children.sort(key=lambda child: child[:3])
+    for _, order, _, held in children:
+        service = services[order]
+        address = held.address
+        if address in book.pool and book.blocker(address, service.wish) is None:
+            book.claim(address, service.wish)
+            service.seats[address.version].append(Seat(address, held))
+        else:
+            service.vacant[address.version].append(held)
+
+
+def _adopt(book: _Book, services: Iterable[_Service]) -> None:
+    """Take back what a Service's status lists: children were lost, or it came from elsewhere."""
+    for service in services:
+        for address in service.wish.adopted:
+            if (
+                service.missing(address.version) > 0
+                and address in book.pool
+                and address not in book.quarantined
+                and book.blocker(address, service.wish) is None
+            ):
+                book.claim(address, service.wish)
+                service.seat(address)
+
+
+def _meet_requests(book: _Book, services: Iterable[_Service]) -> None:
+    """Give requested addresses, in place of others where the count is full.
+
+    An address given up for a requested one may be what somebody else requested, hence the passes.
+    """
+    asking = [service for service in services if service.wish.requested]
+    evicted = True
+    while evicted:
+        evicted = False
+        for service in asking:
+            service.shortfalls = []
+            for version in VERSIONS:
+                evicted |= _meet_requests_of(book, service, version)
+
+
+def _meet_requests_of(book: _Book, service: _Service, version: int) -> bool:
+    requested = [a for a in dict.fromkeys(service.wish.requested) if a.version == version]
+    wanted = service.wanted[version]
+    evicted = False
+    for address in requested[:wanted]:
+        if any(seat.address == address for seat in service.seats[version]):
+            continue
+        if address not in book.pool:
+            service.shortfalls.append(model.NotInPool(address))
+        elif (blocker := book.blocker(address, service.wish)) is not None:
+            service.shortfalls.append(model.Taken(address, blocker.key))
+        else:
+            if service.missing(version) <= 0:
+                service.evict(book, version, but=requested[:wanted])
+                evicted = True
+            book.claim(address, service.wish)
+            service.seat(address)
+    service.shortfalls += [model.BeyondCount(address, wanted) for address in requested[wanted:]]
+    return evicted
+
+
+def _fill(book: _Book, services: Sequence[_Service]) -> None:
+    """Replace addresses that strangers use, then give out free ones."""
+    withheld: set[int] = set()
+    for index, service in enumerate(services):
+        _replace_in_use(book, service)
+        _fill_service(book, service)
+        if (empty := _empty_family(service)) is not None:
+            withheld.add(index)
+            _give_back(book, service)
+            service.shortfalls.append(model.OneFamilyOnly(empty))
+    for index, service in enumerate(services):
+        if index in withheld:
+            continue
+        if withheld:
+            _fill_service(book, service)
+        service.shortfalls += [
+            model.PoolExhausted(version, service.missing(version))
+            for version in VERSIONS
+            if service.missing(version) > 0
+        ]
+
+
+def _fill_service(book: _Book, service: _Service) -> None:
+    for version in VERSIONS:
+        while service.missing(version) > 0:
+            address = book.take_free(version, service.wish)
+            if address is None:
+                break
+            service.seat(address)
+
+
+def _replace_in_use(book: _Book, service: _Service) -> None:
+    """Give another address to a child that could never announce the one it was given.
+
+    Without another to give, or room to remember the bad one, the child keeps it: the stranger
+    may leave.
+    """
+    for seat in service.all_seats():
+        held = seat.held
+        if (
+            held is None
+            or not held.reported_in_use
+            or held.ever_announced
+            or held.address != seat.address
+            or seat.address in service.wish.requested
+            or len(book.quarantined) >= model.MAX_QUARANTINED
+        ):
+            continue
+        another = book.take_free(seat.address.version, service.wish)
+        if another is not None:
+            book.release(seat.address, service.wish)
+            book.quarantined.add(seat.address)
+            seat.address = another
+
+
+def _empty_family(service: _Service) -> int | None:
+    """Return the family whose lack keeps a Service that requires both from getting either."""
+    if not service.wish.both_or_none:
+        return None
+    for version in VERSIONS:
+        if service.wanted[version] and not service.seats[version]:
+            return version
+    return None
+
+
+def _give_back(book: _Book, service: _Service) -> None:
+    for version in VERSIONS:
+        for seat in [seat for seat in service.seats[version] if seat.held is None]:
+            service.seats[version].remove(seat)
+            book.release(seat.address, service.wish)
+
+
+def _ordinal(seat: Seat) -> int:
+    return seat.ordinal
+
+
+def _held_ordinal(held: model.Held | None) -> int:
+    return held.ordinal if held is not None else 0
+
+
+def _order(address: Address) -> tuple[int, int]:
+    return address.version, int(address)

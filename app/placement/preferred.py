@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The preferred node of each address.
+
+What is placed stays, except what promise 1 (distinct) forces to move, what a node that joined
+takes, and what balance needs after a node was removed.
+"""
+
+import operator
+from collections.abc import Sequence
+
+from app.placement import spread, units
+from contract.pool import VERSIONS
+
+
+def prefer(memory: units.Memory) -> list[int]:
+    """Return the preferred node of each unit, by number; there is at least one member."""
+    hubs = units.hubs(memory.units)
+    hub_of = [hubs[tuple(unit.groups)] for unit in memory.units]
+    width = len(memory.names)
+    groups = range(memory.groups)
+    counts = {group: [0] * width for group in groups}
+    board = spread.Spread(memory.nodes, [0] * width, counts, hubs)
+    for hub, unit in zip(hub_of, memory.units, strict=True):
+        if unit.home is not None:
+            board.add(hub, unit.home, home=True)
+    _add_new(memory, hub_of, board)
+    share = -(-len(memory.units) // width)  # what a node that joined takes from others at most
+    room = {node: share + board.load[node] for node in memory.joined}
+    board.even_out(groups)
+    if room:
+        board.flatten({node: most - board.load[node] for node, most in room.items()})
+    if any(unit.displaced for unit in memory.units):
+        board.level(*_window(board, max(1, _gap_before(memory))))
+    order = sorted(range(len(memory.units)), key=lambda number: memory.units[number].displaced)
+    seats = board.seats((hub_of[number], memory.units[number].home) for number in order)
+    nodes = dict(zip(order, seats, strict=True))
+    return [nodes[number] for number in range(len(memory.units))]
+
+
+def _add_new(memory: units.Memory, hub_of: Sequence[int], board: spread.Spread) -> None:
+    """Put each address without a node on the least loaded node that its siblings leave free."""
+    new = [index for index, unit in enumerate(memory.units) if unit.home is None]
+    if not new:
+        return
+    width = len(memory.names)
+    sizes = [0] * memory.groups
+    duties = [0] * width
+    families = {version: [0] * width for version in VERSIONS}
+    for unit in memory.units:
+        for group in unit.groups:
+            sizes[group] += 1
+        if unit.home is not None:
+            families[unit.address.version][unit.home] += 1
+        for stand_in in unit.listed[1:2]:
+            duties[stand_in] += 1
+    company = _Company(board, sizes, width)
+    for index in new:
+        unit = memory.units[index]
+        family = families[unit.address.version]
+        counts = [board.counts[group] for group in unit.groups]
+        together = (
+            counts[0] if len(counts) == 1 else [sum(each) for each in zip(*counts, strict=True)]
+        )
+        factor = len(memory.units) + 1
+        keys = [count * factor + load for count, load in zip(together, board.load, strict=True)]
+        least = min(keys)
+        equal = [node for node in memory.nodes if keys[node] == least]
+        if len(equal) > 1:
+            met = company.of(unit.groups)
+            equal.sort(key=lambda n: (duties[n], met[n], family[n], n))
+        node = equal[0]
+        board.add(hub_of[index], node)
+        family[node] += 1
+        company.join(unit.groups, node)
+
+
+class _Company:
+    """How often two nodes hold addresses of the same group.
+
+    If the same few nodes kept company again and again, none of them could stand in for another
+    and a failure would fall on the rest. A group that leaves at most one node over has no choice
+    and is not counted.
+    """
+
+    def __init__(self, board: spread.Spread, sizes: Sequence[int], width: int) -> None:
+        self._counted = [size < width - 1 for size in sizes]
+        self._met = [[0] * width for _ in range(width)]
+        self._members: list[list[int]] = [[] for _ in sizes]
+        self._nobody = [0] * width
+        for group, counts in board.counts.items():
+            if self._counted[group]:
+                for node, count in enumerate(counts):
+                    if count:
+                        self.join([group], node)
+
+    def of(self, groups: Sequence[int]) -> list[int]:
+        """Return how often each node has met those that hold the groups' addresses."""
+        met = self._nobody
+        for group in groups:
+            for member in self._members[group]:
+                met = list(map(operator.add, met, self._met[member]))
+        return met
+
+    def join(self, groups: Sequence[int], node: int) -> None:
+        for group in groups:
+            if self._counted[group]:
+                for member in self._members[group]:
+                    self._met[member][node] += 1
+                    self._met[node][member] += 1
+                self._members[group].append(node)
+
+
+def _gap_before(memory: units.Memory) -> int:
+    """Return the difference of loads that the lists show, over the nodes that were there."""
+    loads = dict.fromkeys(memory.nodes, 0)
+    for node in memory.joined:
+        del loads[node]
+    for unit in memory.units:
+        if unit.home in loads and not unit.displaced:
+            loads[unit.home] += 1
+    return max(loads.values()) - min(loads.values()) if loads else 0
+
+
+def _window(board: spread.Spread, width: int) -> tuple[int, int]:
+    """Return the least and the greatest load, `width` apart, that take the fewest moves."""
+    loads = board.load
+    mean, rest = divmod(sum(loads), len(loads))
+
+    def moves(low: int) -> int:
+        above = sum(max(0, load - low - width) for load in loads)
+        below = sum(max(0, low - load) for load in loads)
+        return max(above, below)
+
+    lowest = max(0, mean + bool(rest) - width)
+    low = min(range(lowest, mean + 1), key=lambda low: (moves(low), -low))
+    return low, low + width

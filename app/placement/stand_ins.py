@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The order of the stand-ins behind each preferred node.
+
+The first stand-ins of one node's addresses matter only when that node fails, so each node's
+failure is a problem of its own: the addresses that it prefers are spread over the survivors, on
+top of what these have. A list is rewritten only where it has to be; what is rewritten is filled
+up to the most that is listed.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Final
+
+from app.placement import model, spread, units
+
+LEAST_LISTED: Final = 3  # so that two failures at once leave a node; shorter lists are filled up
+_GOLDEN: Final = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: spreads consecutive addresses
+
+
+def order(memory: units.Memory, preferred: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the list of each unit, its preferred node first, by numbers."""
+    return _Lists(memory, preferred).ordered()
+
+
+class _Lists:
+    def __init__(self, memory: units.Memory, preferred: Sequence[int]) -> None:
+        self._memory = memory
+        self._units = memory.units
+        self._preferred = preferred
+        self._width = len(memory.names)
+        self._most = min(model.MAX_LISTED, self._width)
+        self._tails = [
+            [node for node in unit.listed if node != first]
+            for unit, first in zip(self._units, preferred, strict=True)
+        ]
+        least = min(LEAST_LISTED, self._width)
+        self._rewritten = [
+            unit.home != first or len(unit.listed) < len(unit.names) or len(unit.listed) < least
+            for unit, first in zip(self._units, preferred, strict=True)
+        ]
+        self._load = [0] * self._width
+        self._counts = [[0] * self._width for _ in range(memory.groups)]
+        self._holds: list[list[int]] = [[] for _ in range(self._width)]
+        for index, node in enumerate(preferred):
+            self._load[node] += 1
+            self._holds[node].append(index)
+            for group in self._units[index].groups:
+                self._counts[group][node] += 1
+
+    def ordered(self) -> list[tuple[int, ...]]:
+        if any(self._rewritten) or self._memory.joined:
+            if self._width > 1:
+                self._order_firsts()
+            self._fill()
+        return [(first, *tail) for first, tail in zip(self._preferred, self._tails, strict=True)]
+
+    def _order_firsts(self) -> None:
+        """Level every single failure; without a join or removal only in lists rewritten anyway.
+
+        A sibling whose first stand-in would break promise 1 is rewritten all the same.
+        """
+        everywhere = bool(self._memory.joined) or self._memory.removed
+        touched = {
+            group
+            for unit, rewritten in zip(self._units, self._rewritten, strict=True)
+            if rewritten
+            for group in unit.groups
+        }
+        for node, held in enumerate(self._holds):
+            groups = {group for index in held for group in self._units[index].groups}
+            if held and (everywhere or groups & touched):
+                self._order_firsts_of(node, held, everywhere=everywhere)
+
+    def _order_firsts_of(self, failed: int, held: Sequence[int], *, everywhere: bool) -> None:
+        kept = [i for i in held if self._tails[i] and not self._rewritten[i]]
+        loose = [i for i in held if self._tails[i] and self._rewritten[i]]
+        new = [i for i in held if not self._tails[i]]
+        hubs = units.hubs([self._units[index] for index in held])
+        hub_of = {index: hubs[tuple(self._units[index].groups)] for index in held}
+        groups = sorted({group for index in held for group in self._units[index].groups})
+        survivors = [node for node in self._memory.nodes if node != failed]
+
+        def board() -> spread.Spread:
+            counts = {group: list(self._counts[group]) for group in groups}
+            built = spread.Spread(survivors, list(self._load), counts, hubs)
+            for index in kept:
+                built.add(hub_of[index], self._tails[index][0], home=True, fixed=not everywhere)
+            for index in loose:
+                built.add(hub_of[index], self._tails[index][0])
+            for index in new:
+                built.add(hub_of[index], self._pick_first(index, built))
+            built.even_out(groups)
+            return built
+
+        level = board()
+        if level.gap() > 1:
+            best = level
+            if everywhere and kept:
+                level = board()
+            best.flatten()
+            if level is not best:
+                loads = [best.load[node] for node in survivors]
+                level.level(min(loads), max(loads))
+        order = [*kept, *loose, *new]
+        firsts = level.seats(
+            (hub_of[i], self._tails[i][0] if self._tails[i] else None) for i in order
+        )
+        for index, first in zip(order, firsts, strict=True):
+            tail = self._tails[index]
+            if not tail or tail[0] != first:
+                self._rewritten[index] = True
+                self._tails[index] = [first, *(node for node in tail if node != first)]
+
+    def _pick_first(self, index: int, board: spread.Spread) -> int:
+        """Return the least loaded survivor that no sibling holds."""
+        groups = self._units[index].groups
+        factor = len(self._units) * 2 + 1
+        load = board.load
+        if len(groups) == 1:
+            together = board.counts[groups[0]]
+        else:
+            together = [sum(board.counts[group][n] for group in groups) for n in self._memory.nodes]
+        return min(board.nodes, key=lambda node: together[node] * factor + load[node])
+
+    def _fill(self) -> None:
+        """Fill the rewritten lists up: second stand-ins by load, deeper ones in turn."""
+        duties = [[0] * self._width for _ in range(self._width)]
+        pairs: dict[tuple[int, int], list[int]] = {}
+        for failed, held in enumerate(self._holds):
+            for index in held:
+                tail = self._tails[index]
+                if tail:
+                    duties[failed][tail[0]] += 1
+                if len(tail) > 1:
+                    self._pair(pairs, failed, tail[0])[tail[1]] += 1
+        for index, tail in enumerate(self._tails):
+            if not self._rewritten[index]:
+                continue
+            failed = self._preferred[index]
+            if len(tail) == 1 and self._width > len(tail) + 1:
+                second = self._pick_second(index, duties, self._pair(pairs, failed, tail[0]))
+                tail.append(second)
+                self._pair(pairs, failed, tail[0])[second] += 1
+            self._fill_in_turn(index)
+
+    def _pair(self, pairs: dict[tuple[int, int], list[int]], one: int, other: int) -> list[int]:
+        key = (one, other) if one < other else (other, one)
+        if key not in pairs:
+            pairs[key] = [0] * self._width
+        return pairs[key]
+
+    def _pick_second(self, index: int, duties: Sequence[list[int]], pair: Sequence[int]) -> int:
+        """Return who has least when the preferred node and the first stand-in have both failed."""
+        failed, first = self._preferred[index], self._tails[index][0]
+        loads = map(operator.add, self._load, pair)
+        loads = map(operator.add, loads, duties[failed])
+        loads = map(operator.add, loads, duties[first])
+        factor = len(self._units) * 4 + 1
+        for group in self._units[index].groups:
+            loads = map(operator.add, loads, (count * factor for count in self._counts[group]))
+        keys = list(loads)
+        keys[failed] = keys[first] = max(keys) + 1
+        return keys.index(min(keys))
+
+    def _fill_in_turn(self, index: int) -> None:
+        """Append members, those without a sibling first, from a start that differs by address."""
+        tail = self._tails[index]
+        del tail[self._most - 1 :]
+        missing = self._most - 1 - len(tail)
+        if missing <= 0:
+            return
+        unit = self._units[index]
+        start = ((int(unit.address) * _GOLDEN & (1 << 64) - 1) >> 32) % self._width
+        listed = {self._preferred[index], *tail}
+        siblings: list[int] = []
+        for node in (*range(start, self._width), *range(start)):
+            if node in listed:
+                continue
+            if any(self._counts[group][node] for group in unit.groups):
+                siblings.append(node)
+                continue
+            tail.append(node)
+            missing -= 1
+            if not missing:
+                return
+        tail += siblings[:missing]
