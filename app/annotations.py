@@ -124,7 +124,9 @@ def _addresses(key: str, value: str | None) -> tuple[pool.Address, ...]:
                 "addresses separated by commas, like 192.0.2.10,192.0.2.11"
             ) from None
         if address in addresses:
-            raise AnnotationError(f"annotation {key} names {address} twice: name it once")
+            raise AnnotationError(
+                f"annotation {key} is {value!r}, which names {address} twice: name it once"
+            )
         addresses.append(address)
     for version in pool.VERSIONS:
         if sum(address.version == version for address in addresses) > names.MAX_IP_COUNT:

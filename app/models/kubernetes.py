@@ -101,12 +101,21 @@ class ServiceHistoryMetadata(Metadata, total=False):
     managedFields: list[ManagedFields] | None
 
 
+class WholeStatus(TypedDict, total=False):
+    """The status of a Service with all that anybody put there."""
+
+    __pydantic_config__ = pydantic.ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's way
+
+    loadBalancer: dict[str, Any]
+    conditions: list[dict[str, Any]] | None
+
+
 class ServiceWithHistory(TypedDict, total=False):
     """A user's Service with the times of its last writes, and its status whole, to be echoed."""
 
     metadata: ServiceHistoryMetadata
     spec: ServiceSpec
-    status: dict[str, Any]
+    status: WholeStatus
 
 
 class Named(TypedDict, total=False):

@@ -129,7 +129,7 @@ def _show(
     if missing > 0:
         age_s = now.timestamp() - max(one.created for one in siblings)
         if age_s < SIBLING_WAIT_S:
-            return _Shown(resync_after_s=_soon(SIBLING_WAIT_S - age_s))
+            return _Shown(resync_after_s=_soon(min(SIBLING_WAIT_S, SIBLING_WAIT_S - age_s)))
         note = note or _missing(service, siblings, planned)
     if note is not None:
         message = record.sentence(addresses, balancer, note.message)
@@ -158,7 +158,7 @@ def _not_found(
     said = ours is not None and ours.get("message") == message
     quiet_s = now.timestamp() - _last_write(service, manifest)
     if quiet_s < BALANCER_WAIT_S and not said:
-        return _Shown(resync_after_s=_soon(BALANCER_WAIT_S - quiet_s))
+        return _Shown(resync_after_s=_soon(min(BALANCER_WAIT_S, BALANCER_WAIT_S - quiet_s)))
     return _Shown(addresses=(), verdict=verdict)
 
 
@@ -291,7 +291,7 @@ def _answer(
 
 
 def _conditions(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [c for c in status.get("conditions") or () if isinstance(c, Mapping)]
+    return list(status.get("conditions") or ())
 
 
 def _ip(entry: Any) -> str:

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from app import settings
+from bench import requests
+from contract import names
+
+
+def ask(world, name="web", *, settle=True, annotations=None, **spec):
+    world.add(requests.service(name, annotations=annotations, **spec))
+    if settle:
+        world.settle()
+
+
+def reason(world, key="shop/web"):
+    condition = world.condition(key)
+    return condition["status"], condition["reason"]
+
+
+def test_requested_addresses_come_first_and_exactly(world):
+    ask(
+        world,
+        annotations={
+            names.SERVICE_ADDRESSES: "192.0.2.40, 192.0.2.30",
+            names.SERVICE_IP_COUNT: "3",
+        },
+    )
+    assert set(world.addresses("shop/web")) == {"192.0.2.40", "192.0.2.30", "192.0.2.10"}
+
+
+def test_more_requested_addresses_than_the_balancers_count_are_all_given(world):
+    world.respec(ipCount=1)
+    ask(world, annotations={names.SERVICE_ADDRESSES: "192.0.2.40,192.0.2.30"})
+    assert set(world.addresses("shop/web")) == {"192.0.2.40", "192.0.2.30"}
+
+
+def test_a_requested_address_outside_the_pool_is_named(world):
+    ask(world, annotations={names.SERVICE_ADDRESSES: "203.0.113.7", names.SERVICE_IP_COUNT: "1"})
+    assert reason(world) == ("False", "AddressNotInPool")
+    assert "203.0.113.7" in world.condition("shop/web")["message"]
+
+
+def test_a_requested_address_of_another_service_is_refused_with_its_name(world):
+    ask(world, "first", annotations={names.SERVICE_ADDRESSES: "192.0.2.40"})
+    ask(
+        world,
+        "web",
+        annotations={names.SERVICE_ADDRESSES: "192.0.2.40", names.SERVICE_IP_COUNT: "1"},
+    )
+    assert reason(world) == ("False", "AddressTaken")
+    assert "shop/first" in world.condition("shop/web")["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        (names.SERVICE_IP_COUNT, "three", "a number from 1 to 64, or auto"),
+        (names.SERVICE_IP_COUNT, "0", "a number from 1 to 64, or auto"),
+        (names.SERVICE_IP_COUNT, "65", "a number from 1 to 64, or auto"),
+        (names.SERVICE_IP_COUNT, "٣", "a number from 1 to 64, or auto"),
+        (names.SERVICE_ADDRESSES, "192.0.2.400", "'192.0.2.400' in it is no address"),
+        (names.SERVICE_ADDRESSES, "192.0.2.10,192.0.2.10", "name it once"),
+        (names.SERVICE_ADDRESSES, "2001:db8::1", "ipFamilies are IPv4"),
+        (names.SERVICE_SHARING_KEY, "a b", "at most 63 letters"),
+        (names.SERVICE_BALANCER, "Front!", "kubectl get l2lb"),
+    ],
+)
+def test_an_invalid_annotation_is_named_with_what_would_be_right(world, key, value, remedy):
+    ask(world)
+    before = world.addresses("shop/web")
+    children = dict(world.children)
+    world.services["shop/web"]["metadata"]["annotations"][key] = value
+    world.settle()
+    assert reason(world) == ("False", "InvalidAnnotation")
+    message = world.condition("shop/web")["message"]
+    assert key in message
+    assert value in message
+    assert remedy in message
+    assert world.addresses("shop/web") == before  # the Service stays as it is
+    assert world.children == children
+
+
+def test_a_corrected_annotation_goes_on_where_it_was(world):
+    ask(world, annotations={names.SERVICE_IP_COUNT: "2"})
+    before = world.addresses("shop/web")
+    world.edit("shop/web", ip_count="many")
+    world.settle()
+    world.edit("shop/web", ip_count="3")
+    world.settle()
+    assert world.addresses("shop/web")[:2] == before
+    assert reason(world) == ("True", "Assigned")
+
+
+def test_services_that_share_a_key_share_an_address_on_one_node(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge", names.SERVICE_ADDRESSES: "192.0.2.20"}
+    ask(world, "tcp", annotations=shared, ports=[{"port": 53, "protocol": "TCP"}])
+    ask(world, "udp", annotations=shared, ports=[{"port": 53, "protocol": "UDP"}])
+    assert world.addresses("shop/tcp") == world.addresses("shop/udp") == ["192.0.2.20"]
+    assert world.preferred("shop/tcp") == world.preferred("shop/udp")
+
+
+def test_a_shared_address_survives_that_one_of_its_services_loses_its_label(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge", names.SERVICE_ADDRESSES: "192.0.2.20"}
+    ask(world, "tcp", annotations=shared, ports=[{"port": 53, "protocol": "TCP"}])
+    ask(world, "udp", annotations=shared, ports=[{"port": 53, "protocol": "UDP"}])
+    del world.services["shop/tcp"]["metadata"]["labels"][names.SERVICE_BALANCER]
+    world.sync_balancer("front")
+    world.settle()
+    assert world.addresses("shop/tcp") == world.addresses("shop/udp") == ["192.0.2.20"]
+
+
+def test_services_of_two_namespaces_do_not_share(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge", names.SERVICE_ADDRESSES: "192.0.2.20"}
+    world.add(requests.service("web", annotations=shared, ports=[{"port": 80}]))
+    world.add(requests.service("web", namespace="b", annotations=shared, ports=[{"port": 81}]))
+    world.settle()
+    granted = [key for key in world.services if "192.0.2.20" in world.addresses(key)]
+    assert len(granted) == 1
+
+
+def test_another_class_makes_the_service_somebody_elses(world):
+    ask(world, loadBalancerClass="example.com/other")
+    assert world.children == {}
+    assert world.condition("shop/web") == {}
+    assert names.SERVICE_BALANCER not in world.services["shop/web"]["metadata"]["labels"]
+
+
+def test_a_service_without_a_class_is_served(world):
+    ask(world, loadBalancerClass=None)
+    assert len(world.addresses("shop/web")) == 3
+
+
+def test_a_service_of_type_cluster_ip_is_not_ours(world):
+    ask(world, type="ClusterIP")
+    assert world.children == {}
+
+
+def test_a_service_that_becomes_cluster_ip_loses_everything(world):
+    ask(world)
+    world.services["shop/web"]["spec"]["type"] = "ClusterIP"
+    world.settle()
+    world.clock.advance(7)
+    world.settle()
+    assert world.children == {}
+    assert world.services["shop/web"]["status"] == {"loadBalancer": {}}
+
+
+def test_a_foreign_address_in_the_status_is_left_alone_and_named(world):
+    ask(world, loadBalancerClass=None, settle=False)
+    foreign = {"ingress": [{"ip": "198.51.100.9", "ipMode": "VIP"}]}
+    world.services["shop/web"]["status"] = {"loadBalancer": foreign}
+    world.settle()
+    assert world.services["shop/web"]["status"]["loadBalancer"] == foreign
+    assert reason(world) == ("False", "ForeignStatus")
+    assert "198.51.100.9" in world.condition("shop/web")["message"]
+
+
+def test_a_controller_that_overwrites_our_addresses_is_not_fought(world):
+    ask(world, loadBalancerClass=None)
+    foreign = {"ingress": [{"ip": "198.51.100.9", "ipMode": "VIP"}]}
+    world.services["shop/web"]["status"]["loadBalancer"] = foreign
+    world.settle()
+    assert world.services["shop/web"]["status"]["loadBalancer"] == foreign
+    assert reason(world) == ("False", "ForeignStatus")
+
+
+def test_under_our_class_the_status_is_ours(world):
+    ask(world)
+    before = world.addresses("shop/web")
+    world.services["shop/web"]["status"]["loadBalancer"] = {"ingress": [{"ip": "198.51.100.9"}]}
+    world.settle()
+    assert world.addresses("shop/web") == before
+
+
+def test_addresses_that_the_status_already_lists_are_taken_over(world):
+    ask(world, loadBalancerClass=None, settle=False, annotations={names.SERVICE_IP_COUNT: "2"})
+    listed = {"ingress": [{"ip": "192.0.2.33", "ipMode": "VIP"}]}
+    world.services["shop/web"]["status"] = {"loadBalancer": listed}
+    world.sync_balancer("front")  # before the Service's own sync can see a stranger in it
+    world.settle()
+    assert "192.0.2.33" in world.addresses("shop/web")
+    assert reason(world) == ("True", "Assigned")
+
+
+def test_conditions_of_others_are_kept(world):
+    ask(world, settle=False)
+    other = {
+        "type": "example.com/Seen",
+        "status": "True",
+        "reason": "Seen",
+        "message": "hello",
+        "lastTransitionTime": requests.CREATED,
+    }
+    world.services["shop/web"]["status"]["conditions"] = [other]
+    world.settle()
+    conditions = world.services["shop/web"]["status"]["conditions"]
+    assert conditions[0] == other
+    assert len(conditions) == 2
+    world.edit("shop/web", load_balancer=None)
+    world.settle()
+    assert world.services["shop/web"]["status"]["conditions"] == [other]
+
+
+DUAL = {"ipFamilies": ["IPv4", "IPv6"]}
+
+
+def test_dual_stack_gives_both_families_the_primary_first(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.50", "2001:db8::10/124"], ipCount=2)
+    ask(world, ipFamilies=["IPv6", "IPv4"], ipFamilyPolicy="RequireDualStack")
+    assert world.addresses("shop/web") == [
+        "2001:db8::10",
+        "2001:db8::11",
+        "192.0.2.10",
+        "192.0.2.11",
+    ]
+
+
+def test_require_dual_stack_is_all_or_nothing(world):
+    ask(world, **DUAL, ipFamilyPolicy="RequireDualStack")
+    assert world.addresses("shop/web") == []
+    assert reason(world) == ("False", "PoolExhausted")
+    assert "RequireDualStack" in world.condition("shop/web")["message"]
+    world.respec(addressPool=["192.0.2.10-192.0.2.50", "2001:db8::10/124"])
+    world.settle()
+    assert len(world.addresses("shop/web")) == 6
+
+
+def test_prefer_dual_stack_takes_what_is_there_and_the_rest_later(world):
+    ask(world, **DUAL, ipFamilyPolicy="PreferDualStack")
+    before = world.addresses("shop/web")
+    assert len(before) == 3
+    assert reason(world) == ("True", "Assigned")
+    world.respec(addressPool=["192.0.2.10-192.0.2.50", "2001:db8::10/124"])
+    world.settle()
+    assert world.addresses("shop/web")[:3] == before
+    assert len(world.addresses("shop/web")) == 6
+
+
+def test_a_balancer_that_does_not_exist_is_named_after_a_while(world):
+    ask(world, settle=False, annotations={names.SERVICE_BALANCER: "frnt"})
+    service = world.services["shop/web"]
+    service["metadata"]["creationTimestamp"] = world.clock.text
+    answer = world.sync_service("shop/web")
+    assert "status" not in answer
+    assert answer["resyncAfterSeconds"] == 5
+    world.clock.advance(5)
+    world.settle()
+    assert reason(world) == ("False", "BalancerNotFound")
+    assert "frnt" in world.condition("shop/web")["message"]
+
+
+def test_an_old_service_that_was_annotated_a_moment_ago_waits_for_its_balancer(world):
+    ask(world, settle=False, annotations={names.SERVICE_BALANCER: "frnt"})
+    service = world.services["shop/web"]
+    service["metadata"]["managedFields"].append(
+        requests.managed("kubectl-annotate", {}, when=world.clock.text)
+    )
+    assert "status" not in world.sync_service("shop/web")
+
+
+def test_a_balancer_deleted_and_made_anew_gives_the_same_addresses_back(world):
+    ask(world, "first")
+    ask(world, "web")
+    before = world.addresses("shop/web")
+    front = world.balancers.pop("front")
+    world.children.clear()  # the garbage collector's work
+    del world.services["shop/first"]
+    world.clock.advance(10)
+    world.settle()
+    assert world.addresses("shop/web") == []
+    assert reason(world) == ("False", "BalancerNotFound")
+    front["metadata"]["uid"] = requests.uid("anew")
+    front.pop("status")
+    world.add(front)
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert reason(world) == ("True", "Assigned")
+
+
+def test_lost_children_come_back_with_the_addresses_that_the_status_lists(world):
+    ask(world, "first")
+    ask(world, "web")
+    before = world.addresses("shop/web")
+    world.children.clear()
+    del world.services["shop/first"]
+    world.settle()
+    assert world.addresses("shop/web") == before
+
+
+def test_a_service_moved_to_another_balancer_gets_its_addresses(world):
+    world.add(requests.balancer("back", addressPool=["198.51.100.0/28"]))
+    ask(world)
+    world.edit("shop/web", load_balancer="back")
+    world.settle()
+    world.clock.advance(7)
+    world.settle()
+    assert all(address.startswith("198.51.100.") for address in world.addresses("shop/web"))
+    assert len(world.addresses("shop/web")) == 3
+
+
+DECKHOUSE = settings.Settings(
+    annotation_aliases={
+        "network.deckhouse.io/l2-load-balancer-name": "load-balancer",
+        "network.deckhouse.io/l2-load-balancer-external-ips-count": "ip-count",
+    }
+)
+
+
+def older_module(**more):
+    service = requests.service("web")
+    service["metadata"]["annotations"] = {
+        "network.deckhouse.io/l2-load-balancer-name": "front",
+        "network.deckhouse.io/l2-load-balancer-external-ips-count": "2",
+    } | more
+    del service["metadata"]["labels"][names.SERVICE_BALANCER]
+    return service
+
+
+def test_annotations_of_an_older_module_work_as_aliases(make_hooks):
+    hooks = make_hooks(DECKHOUSE)
+    service = older_module()
+    answer = hooks.answer("service/sync", requests.decorator(service))
+    assert answer["labels"] == {names.SERVICE_BALANCER: "front"}
+    request = requests.composite(
+        requests.balancer(), services=[service], nodes=[requests.node("n1"), requests.node("n2")]
+    )
+    assert len(hooks.answer("balancer/sync", request)["children"]) == 2
+
+
+def test_two_keys_that_contradict_each_other_are_both_named(make_hooks):
+    hooks = make_hooks(DECKHOUSE)
+    service = older_module(**{names.SERVICE_BALANCER: "back"})
+    answer = hooks.answer("service/sync", requests.decorator(service))
+    (condition,) = answer["status"]["conditions"]
+    assert condition["reason"] == "InvalidAnnotation"
+    assert names.SERVICE_BALANCER in condition["message"]
+    assert "network.deckhouse.io/l2-load-balancer-name" in condition["message"]
+
+
+def test_the_prefix_of_the_annotations_can_be_changed(make_hooks):
+    hooks = make_hooks(settings.Settings(annotation_prefix="lb.example.com"))
+    service = requests.service("web")
+    service["metadata"]["annotations"] = {"lb.example.com/load-balancer": "front"}
+    answer = hooks.answer("service/sync", requests.decorator(service))
+    assert "labels" not in answer
+    service["metadata"]["labels"] = {}
+    answer = hooks.answer("service/sync", requests.decorator(service))
+    assert answer["labels"] == {names.SERVICE_BALANCER: "front"}

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: MIT
+import json
+
+import pytest
+
+from bench import requests
+from contract import announcement, names, pool
+
+
+def in_use(world, key):
+    child = world.children[key]
+    address = child["metadata"]["annotations"][names.CHILD_ADDRESS]
+    (parsed,) = pool.Pool.parse([address]).addresses(4)
+    said = announcement.Announcement.in_use(parsed, mac="52:54:00:00:00:01")
+    child["status"] = announcement.encode_status(said, previous={}, now=world.clock.now)
+    return address
+
+
+def test_an_address_in_use_by_a_stranger_is_replaced_and_quarantined(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
+    world.settle()
+    bad = in_use(world, "shop/web-l2-1")
+    world.settle()
+    assert bad not in world.addresses("shop/web")
+    assert len(world.addresses("shop/web")) == 2
+    assert world.balancers["front"]["status"]["quarantined"] == [bad]
+    world.add(requests.service("api"))
+    world.settle()
+    assert bad not in world.addresses("shop/api")
+
+
+def test_a_quarantine_ends_when_the_balancers_spec_changes(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "1"}))
+    world.settle()
+    bad = in_use(world, "shop/web-l2-1")
+    world.settle()
+    world.respec(ipCount=1)
+    world.settle()
+    assert "quarantined" not in world.balancers["front"]["status"]
+    world.add(requests.service("api"))
+    world.settle()
+    assert world.addresses("shop/api") == [bad]
+
+
+def test_an_exhausted_pool_lets_the_later_service_wait_and_serves_it_first(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.12"])
+    world.add(requests.service("web", created="2026-01-31T11:00:00Z"))
+    world.add(requests.service("api"))
+    world.settle()
+    assert len(world.addresses("shop/web")) == 3
+    condition = world.condition("shop/api")
+    assert (condition["status"], condition["reason"]) == ("False", "PoolExhausted")
+    assert "spec.addressPool" in condition["message"]
+    assert world.balancers["front"]["status"]["services"] == {"total": 2, "pending": 1}
+    assert world.balancer_condition("AddressesAvailable")["status"] == "False"
+    del world.services["shop/web"]
+    world.settle()
+    world.clock.advance(7)
+    world.settle()
+    assert len(world.addresses("shop/api")) == 3
+    assert world.condition("shop/api")["status"] == "True"
+    assert sorted(world.children) == [f"shop/api-l2-{n}" for n in (1, 2, 3)]
+
+
+def test_a_service_with_fewer_addresses_than_asked_for_says_which_it_has(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.11"])
+    world.add(requests.service("web"))
+    world.settle()
+    assert world.addresses("shop/web") == ["192.0.2.10", "192.0.2.11"]
+    condition = world.condition("shop/web")
+    assert condition["reason"] == "PoolExhausted"
+    assert "192.0.2.11" in condition["message"]
+
+
+def test_the_note_between_the_hooks_is_no_child_that_a_speaker_would_see(world):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.service("web"))
+    world.settle()
+    note = world.children["shop/web-l2-0"]
+    assert note["spec"]["clusterIP"] == "None"
+    assert names.PROXY_NAME_LABEL not in note["metadata"]["labels"]
+    assert names.CHILD_BALANCER not in note["metadata"]["labels"]
+
+
+def test_without_nodes_the_reason_counts_the_excluded_ones(world):
+    for node in world.nodes.values():
+        node["metadata"]["labels"][names.EXCLUDE_LABEL] = ""
+    world.add(requests.service("web"))
+    world.settle()
+    condition = world.condition("shop/web")
+    assert condition["reason"] == "NoNodes"
+    assert "3 nodes" in condition["message"]
+    assert names.EXCLUDE_LABEL in condition["message"]
+    assert world.balancer_condition("Ready")["reason"] == "NoNodes"
+
+
+def test_excluded_nodes_are_used_when_the_balancer_says_so(world):
+    for node in world.nodes.values():
+        node["metadata"]["labels"][names.EXCLUDE_LABEL] = ""
+    world.respec(ignoreExcludeLabel=True)
+    world.add(requests.service("web"))
+    world.settle()
+    assert len(world.addresses("shop/web")) == 3
+
+
+def test_when_all_nodes_leave_addresses_and_lists_stay(world):
+    world.add(requests.service("web"))
+    world.settle()
+    before, children = world.addresses("shop/web"), dict(world.children)
+    world.nodes.clear()
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert {k: v for k, v in world.children.items() if not k.endswith("-0")} == children
+
+
+def test_a_namespace_that_is_not_listed_is_refused_with_the_listed_ones(world):
+    world.respec(namespaces=["web", "api"])
+    world.add(requests.service("web"))
+    world.settle()
+    assert world.addresses("shop/web") == []
+    condition = world.condition("shop/web")
+    assert condition["reason"] == "NamespaceNotAllowed"
+    assert "api, web" in condition["message"]
+
+
+def test_pools_that_overlap_belong_to_the_older_balancer(world):
+    younger = requests.balancer("young", addressPool=["192.0.2.48-192.0.2.52"])
+    younger["metadata"]["creationTimestamp"] = "2026-01-31T12:30:00Z"
+    world.add(younger)
+    world.add(requests.service("web", annotations={names.SERVICE_BALANCER: "young"}))
+    world.settle()
+    assert world.addresses("shop/web") == ["192.0.2.51", "192.0.2.52"]
+    condition = world.balancer_condition("PoolValid", "young")
+    assert (condition["status"], condition["reason"]) == ("False", "OverlappingPool")
+    assert "192.0.2.48-192.0.2.50 belongs to front" in condition["message"]
+    assert world.balancer_condition("PoolValid")["status"] == "True"
+
+
+def test_an_unreadable_pool_takes_nothing_away_and_gives_nothing(world):
+    world.add(requests.service("web"))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.respec(addressPool=["2001:db8::9-2001:db8::1"])
+    world.add(requests.service("api"))
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert world.addresses("shop/api") == []
+    condition = world.balancer_condition("PoolValid")
+    assert condition["status"] == "False"
+    assert "2001:db8::1-2001:db8::9" in condition["message"]
+
+
+def test_a_huge_pool_is_counted_within_the_schemas_limits(world):
+    world.respec(addressPool=["2001:db8::/64"])
+    world.add(requests.service("web", ipFamilies=["IPv6"]))
+    world.settle()
+    assert world.balancers["front"]["status"]["addresses"]["ipv6"]["total"] == 2**31 - 1
+    assert len(world.addresses("shop/web")) == 3
+
+
+def test_a_replace_that_wipes_the_label_changes_no_address(world):
+    world.add(requests.service("web"), requests.service("api"))
+    world.settle()
+    before = world.addresses("shop/web")
+    del world.services["shop/web"]["metadata"]["labels"][names.SERVICE_BALANCER]
+    answer = world.sync_balancer("front")
+    assert 0 < answer["resyncAfterSeconds"] <= 6
+    kept = world.children["shop/web-l2-1"]["metadata"]["annotations"]
+    assert names.CHILD_RELEASE_AFTER in kept
+    world.add(requests.service("new"))
+    world.sync_balancer("front")
+    world.clock.advance(2)
+    world.settle()
+    assert world.addresses("shop/web") == before
+    kept = world.children["shop/web-l2-1"]["metadata"]["annotations"]
+    assert names.CHILD_RELEASE_AFTER not in kept
+
+
+def test_the_moment_of_release_is_not_put_off_by_further_syncs(world):
+    world.add(requests.service("web"))
+    world.settle()
+    del world.services["shop/web"]
+    world.sync_balancer("front")
+    moment = world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_RELEASE_AFTER]
+    world.clock.advance(3)
+    world.sync_balancer("front")
+    assert (
+        world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_RELEASE_AFTER]
+        == moment
+    )
+    world.clock.advance(4)
+    world.sync_balancer("front")
+    assert world.children == {}
+
+
+def test_a_terminating_namespace_is_left_out(world):
+    world.add(requests.service("web"), requests.service("web", namespace="gone"))
+    world.settle()
+    world.namespaces["gone"] = requests.namespace("gone", terminating=True)
+    world.sync_balancer("front")
+    assert not any(key.startswith("gone/") for key in world.children)
+    assert any(key.startswith("shop/") for key in world.children)
+
+
+def test_a_terminating_service_is_left_out(world):
+    world.add(requests.service("web"))
+    world.settle()
+    world.services["shop/web"]["metadata"]["deletionTimestamp"] = world.clock.text
+    assert world.sync_service("shop/web") == {}
+    world.sync_balancer("front")
+    assert world.children == {}
+
+
+def test_a_service_whose_namespace_is_not_known_yet_gets_nothing_for_now(world):
+    world.add(requests.service("web"))
+    world.namespaces.clear()
+    assert world.sync_balancer("front")["children"] == []
+
+
+def test_a_tenants_service_with_our_controller_uid_is_neither_deleted_nor_changed(world):
+    stranger = requests.service("stranger")
+    stranger["metadata"]["labels"] = {"controller-uid": requests.BALANCER_UID}
+    stranger["metadata"]["annotations"] = {
+        requests.LAST_APPLIED: json.dumps(
+            {
+                "metadata": {"name": "stranger", "namespace": "shop"},
+                "spec": {"externalIPs": ["192.0.2.1"]},
+            }
+        )
+    }
+    stranger["metadata"]["ownerReferences"] = [{"uid": requests.BALANCER_UID}]
+    request = world.request("front")
+    request["children"]["Service.v1"]["shop/stranger"] = stranger
+    answer = world.hooks.answer("balancer/sync", request)
+    assert answer["children"] == [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "stranger", "namespace": "shop"},
+        }
+    ]
+    ready = next(c for c in answer["status"]["conditions"] if c["type"] == "Ready")
+    assert ready["reason"] == "ObjectsLeftAlone"
+    assert "shop/stranger" in ready["message"]
+
+
+def test_a_tenants_service_in_the_way_of_a_child_is_not_overwritten(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "1"}))
+    stranger = requests.service("web-l2-1")
+    stranger["metadata"]["labels"] = {"controller-uid": requests.BALANCER_UID}
+    request = world.request("front")
+    request["children"]["Service.v1"]["shop/web-l2-1"] = stranger
+    (child,) = world.hooks.answer("balancer/sync", request)["children"]
+    assert "spec" not in child
+
+
+def test_a_child_that_somebody_edited_is_mended(world):
+    world.add(requests.service("web"))
+    world.settle()
+    before = world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_ADDRESS]
+    edited = world.children["shop/web-l2-1"]["metadata"]["annotations"]
+    edited[names.CHILD_ADDRESS] = "nonsense"
+    world.settle()
+    mended = world.children["shop/web-l2-1"]["metadata"]["annotations"]
+    assert mended[names.CHILD_ADDRESS] == before
+
+
+def test_a_child_of_a_newer_contract_is_answered_as_it_is(world):
+    world.add(requests.service("web"))
+    world.settle()
+    child = world.children["shop/web-l2-1"]
+    applied = json.loads(child["metadata"]["annotations"][requests.LAST_APPLIED])
+    applied["metadata"]["annotations"][names.CHILD_CONTRACT] = "99"
+    child["metadata"]["annotations"][names.CHILD_CONTRACT] = "99"
+    child["metadata"]["annotations"][requests.LAST_APPLIED] = json.dumps(applied)
+    del world.services["shop/web"]
+    answer = world.sync_balancer("front")
+    assert applied in answer["children"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "text",
+        {"metadata": {"name": "odd", "namespace": "shop"}},
+        {"metadata": {"name": "odd", "namespace": "shop", "uid": "u", "labels": [1]}},
+        {"metadata": {"name": "odd", "namespace": "shop", "uid": "u", "creationTimestamp": "now"}},
+    ],
+)
+def test_one_malformed_service_does_not_stop_the_others(world, broken):
+    world.add(requests.service("web"))
+    request = world.request("front")
+    request["related"]["Service.v1"]["shop/odd"] = broken
+    answer = world.hooks.answer("balancer/sync", request)
+    assert len(answer["children"]) == 3
+    ready = next(c for c in answer["status"]["conditions"] if c["type"] == "Ready")
+    assert ready["reason"] == "ObjectsLeftAlone"
+    assert "Service shop/odd" in ready["message"]
+    assert (
+        'l2lb_objects_left_alone_total{hook="balancer_sync",kind="Service"}'
+        in world.hooks.get("/metrics").text
+    )
+
+
+def test_a_service_that_becomes_malformed_keeps_its_children(world):
+    world.add(requests.service("web"), requests.service("api"))
+    world.settle()
+    request = world.request("front")
+    request["related"]["Service.v1"]["shop/web"]["spec"]["ports"] = "many"
+    answer = world.hooks.answer("balancer/sync", request)
+    assert len(answer["children"]) == 6
+    assert "resyncAfterSeconds" not in answer
+
+
+def test_one_malformed_node_keeps_its_place(world):
+    world.add(requests.service("web"))
+    world.settle()
+    request = world.request("front")
+    request["related"]["Node.v1"]["n2"] = {"metadata": {"labels": ["odd"]}}
+    answer = world.hooks.answer("balancer/sync", request)
+    lists = [c["metadata"]["annotations"][names.CHILD_NODES] for c in answer["children"]]
+    assert lists == [
+        c["metadata"]["annotations"][names.CHILD_NODES] for c in world.children.values()
+    ]
+
+
+def test_one_malformed_child_does_not_stop_the_others(world):
+    world.add(requests.service("web"), requests.service("api"))
+    world.settle()
+    request = world.request("front")
+    request["children"]["Service.v1"]["shop/web-l2-2"] = {"metadata": {"labels": "odd"}}
+    answer = world.hooks.answer("balancer/sync", request)
+    assert len(answer["children"]) == 6
