@@ -1,0 +1,68 @@
+{{/* SPDX-License-Identifier: MIT */}}
+{{/*
+One installation a cluster: the CRD, the controllers and the policies are cluster-wide. So names are fixed, and Helm
+itself refuses a second release.
+*/}}
+{{- define "l2lb.labels" -}}
+app.kubernetes.io/name: l2-load-balancer
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* A Pod's labels, which also select it: without the version, which would restart every Pod whenever it changes. */}}
+{{- define "l2lb.podLabels" -}}
+app.kubernetes.io/name: l2-load-balancer
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+
+{{- define "l2lb.image" -}}
+{{- $image := .image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* What every container of ours has, but for the speaker's one capability. */}}
+{{- define "l2lb.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "l2lb.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "l2lb.tlsSecret" -}}
+{{- if eq .Values.webhook.tls.mode "secret" -}}
+{{ required "webhook.tls.mode is secret: name the Secret in webhook.tls.existingSecret" .Values.webhook.tls.existingSecret }}
+{{- else if ne .Values.webhook.tls.mode "none" -}}
+l2lb-webhook-tls
+{{- end -}}
+{{- end }}
+
+{{- define "l2lb.heartbeatSecret" -}}
+{{ .Values.speaker.existingSecret | default "l2lb-heartbeat-keys" }}
+{{- end }}
+
+{{- define "l2lb.webhookUrl" -}}
+{{ eq .Values.webhook.tls.mode "none" | ternary "http" "https" }}://l2lb-webhook.{{ .Release.Namespace }}.svc
+{{- end }}
+
+{{/* The annotation keys in force that stand for a name of ours, as a JSON list: our own first, then its aliases. */}}
+{{- define "l2lb.keys" -}}
+{{- $keys := list (printf "%s/%s" .root.Values.annotations.prefix .name) -}}
+{{- range $alias, $name := .root.Values.annotations.aliases -}}
+{{- if eq $name $.name }}{{ $keys = append $keys $alias }}{{ end -}}
+{{- end -}}
+{{ toJson $keys }}
+{{- end }}
