@@ -23,6 +23,8 @@ inside a lab:
   python -m lab node kill node-1             take its power
 """
 
+ACTIONS = ("stop", "start", "kill", "pause", "continue")
+
 RUN = """\
 COMMAND finds KUBECONFIG (an administrator's), kubectl and helm on its PATH, and in
 LAB_DIR the folder 'logs' with a file a process. The exit status is COMMAND's.
@@ -76,10 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     apiserver.add_argument("action", choices=["stop", "start"])
     apiserver.set_defaults(act=lambda o: _ask("apiserver", o.action))
 
-    speaker = commands.add_parser("speaker", help="inside: what happens to a node's speaker alone")
-    speaker.add_argument("action", choices=["stop", "start", "kill", "pause", "continue"])
+    process = commands.add_parser(
+        "process",
+        help="inside: stop, start, kill, pause or continue one program",
+        description="NAME is a program as 'logs' names it, such as webhook or kube-proxy-node-1.",
+    )
+    process.add_argument("action", choices=ACTIONS)
+    process.add_argument("name", metavar="NAME")
+    process.set_defaults(act=lambda o: _ask("process", o.action, o.name))
+
+    speaker = commands.add_parser(
+        "speaker", help="inside: the same for a node's speaker, 'process ACTION speaker-NODE'"
+    )
+    speaker.add_argument("action", choices=ACTIONS)
     speaker.add_argument("name", metavar="NODE")
-    speaker.set_defaults(act=lambda o: _ask("speaker", o.action, o.name))
+    speaker.set_defaults(act=lambda o: _ask("process", o.action, f"speaker-{o.name}"))
 
     machine = commands.add_parser("machine", help="inside: add a machine that is no node")
     machine.add_argument("action", choices=["add"])

@@ -107,6 +107,11 @@ class ControlPlane:
             self.write_kubeconfig(self._kubeconfig(user), self.identities.token(user))
         await asyncio.gather(self._controller_manager.start(), self._scheduler.start())
 
+    @property
+    def programs(self) -> list[processes.Process]:
+        """Its programs, for whoever wants to stop one of them alone."""
+        return [self._etcd, self._apiserver, self._controller_manager, self._scheduler]
+
     async def stop_apiserver(self) -> None:
         """Take the API server away, as an outage does."""
         await self._apiserver.kill()

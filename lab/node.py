@@ -34,8 +34,8 @@ class Node:
         fail: Callable[[str], None],
     ) -> None:
         self.machine = machine
-        self.speaker = speaker
         self.connected = False
+        self._speaker = speaker
         self._stopping = False
         self._control_plane = control_plane
         self._fail = fail
@@ -61,20 +61,28 @@ class Node:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start its agent, its kube-proxy and its speaker on the connected machine."""
+        """Start its agent and its kube-proxy on the connected machine."""
         self._make_directory()
         self._start_agent()
         self._write_proxy_config()
         await self._proxy.start()
-        if self.speaker is not None:
-            await self.speaker.start()
+
+    async def start_speaker(self) -> None:
+        """Start its speaker, when there is a product."""
+        if self._speaker is not None:
+            await self._speaker.start()
+
+    @property
+    def programs(self) -> list[processes.Process]:
+        """Its programs, for whoever wants to stop one of them alone."""
+        return [self._proxy, *([] if self._speaker is None else [self._speaker])]
 
     async def stop(self) -> None:
         """Shut it down in good order, then take its power."""
         self._must_run()
         self._stopping = True
-        if self.speaker is not None:
-            await self.speaker.stop()
+        if self._speaker is not None:
+            await self._speaker.stop()
         if self._agent is not None:
             await self._agent.drain_and_stop()
         await self._proxy.stop()
@@ -86,8 +94,7 @@ class Node:
         self._stopping = True
         self.connected = False
         await network.pull_cables(self.machine)
-        own = [self._proxy, *([] if self.speaker is None else [self.speaker])]
-        await asyncio.gather(self._end_agent(), *(process.kill() for process in own))
+        await asyncio.gather(self._end_agent(), *(process.kill() for process in self.programs))
         await self._kill_the_rest()
         await network.remove(self.machine)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab import errors, network, sandbox
 
+ACTIONS = ("stop", "start", "kill", "pause", "continue")
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
 
@@ -75,6 +76,28 @@ class Process:
         self.send(signal.SIGKILL)
         if self._watch is not None:
             await self._watch
+
+    async def perform(self, action: str) -> str:
+        """Do what a user of the lab asks for; return a sentence of what was done."""
+        match action:
+            case "start":
+                await self.start()
+                return f"{self.name} runs"
+            case "stop":
+                await self.stop()
+                return f"{self.name} has ended"
+            case "kill":
+                await self.kill()
+                return f"{self.name} was killed"
+            case "pause":
+                self.send(signal.SIGSTOP)
+                return f"{self.name} stands still"
+            case "continue":
+                self.send(signal.SIGCONT)
+                return f"{self.name} goes on"
+        raise errors.LabError(
+            f"a process can stop, start, kill, pause and continue, but not {action!r}"
+        )
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to it and its children."""

@@ -75,6 +75,11 @@ class Product:
         )
         await self._metacontroller.start()
 
+    @property
+    def programs(self) -> list[processes.Process]:
+        """Its programs beside the control plane."""
+        return [self._webhook, self._metacontroller]
+
     def speaker(self, machine: machines.Machine) -> processes.Process:
         """Return the speaker of a node, not started yet."""
         return self._process(

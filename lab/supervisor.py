@@ -23,6 +23,7 @@ from lab import (
     machines,
     network,
     node,
+    processes,
     product,
     progress,
     sandbox,
@@ -72,20 +73,13 @@ class Supervisor:
         administrator = self._control_plane.identities.token(controlplane.ADMINISTRATOR)
         kubeconfig = sandbox.DIRECTORY / "kubeconfig"
         self._control_plane.write_kubeconfig(kubeconfig, administrator)
-        async with api.Api.from_kubeconfig(kubeconfig, user_agent="lab") as administrators:
+        calls = api.Api.from_kubeconfig(kubeconfig, user_agent="lab")
+        async with calls, asyncio.TaskGroup() as tasks:
+            for started in self._nodes.values():
+                tasks.create_task(started.start())
+            tasks.create_task(self._until_nodes_ready(calls))
             if self._product is not None:
-                await self._product.start(administrators)
-                self._told.say("the product is installed")
-            async with asyncio.TaskGroup() as tasks:
-                for started in self._nodes.values():
-                    tasks.create_task(started.start())
-            await self._until_nodes_ready(administrators)
-        self._told.say(f"nodes are ready: {', '.join(self._nodes)}")
-        if self._product is not None:
-            async with asyncio.TaskGroup() as tasks:
-                for machine in self._connected():
-                    tasks.create_task(self._product.until_speaker_ready(machine))
-            self._told.say("speakers are ready")
+                tasks.create_task(self._start_product(self._product, calls))
 
     async def perform(self, words: list[str]) -> str:
         """Do what a command inside the lab asks for; return a sentence of what was done."""
@@ -94,11 +88,13 @@ class Supervisor:
                 case ["node", "add"]:
                     added = await self._add_node()
                     await added.start()
+                    await added.start_speaker()
                     return f"{added.machine.name} is on"
                 case ["node", "start", name]:
                     started = self._node(name)
                     await started.connect(self._connected())
                     await started.start()
+                    await started.start_speaker()
                     return f"{name} is on"
                 case ["node", "stop", name]:
                     await self._node(name).stop()
@@ -112,15 +108,23 @@ class Supervisor:
                 case ["apiserver", "start"]:
                     await self._control_plane.start_apiserver()
                     return "the API server is back"
-                case ["speaker", action, name]:
-                    await self._speaker(name, action)
-                    return f"the speaker of {name}: {action} is done"
+                case ["process", action, name]:
+                    return await self._process(name).perform(action)
                 case ["machine", "add", name]:
                     machine = machines.stranger(name, self._machines)
                     await network.plug_in(machine, [])
                     self._machines.append(machine)
                     return f"{name} is on the switches, with {' and '.join(machine.addresses)}"
         raise errors.LabError(f"the lab cannot do {' '.join(words)!r}")
+
+    async def _start_product(self, installed: product.Product, administrator: api.Api) -> None:
+        await installed.start(administrator)
+        self._told.say("the product is installed")
+        async with asyncio.TaskGroup() as tasks:
+            for started in self._nodes.values():
+                tasks.create_task(started.start_speaker())
+                tasks.create_task(installed.until_speaker_ready(started.machine))
+        self._told.say("speakers are ready")
 
     async def _make_machines(self) -> None:
         await network.plug_in(machines.client(), [])
@@ -145,21 +149,19 @@ class Supervisor:
     def _connected(self) -> list[machines.Machine]:
         return [one.machine for one in self._nodes.values() if one.connected]
 
-    async def _speaker(self, name: str, action: str) -> None:
-        speaker = self._node(name).speaker
-        if speaker is None:
-            raise errors.LabError("this lab runs without the product, so it has no speakers")
-        match action:
-            case "start":
-                await speaker.start()
-            case "stop":
-                await speaker.stop()
-            case "kill":
-                await speaker.kill()
-            case "pause":
-                speaker.send(signal.SIGSTOP)
-            case "continue":
-                speaker.send(signal.SIGCONT)
+    def _process(self, name: str) -> processes.Process:
+        present = [*self._control_plane.programs]
+        if self._product is not None:
+            present += self._product.programs
+        for one in self._nodes.values():
+            present += one.programs if one.connected else []
+        known = {process.name: process for process in present}
+        try:
+            return known[name]
+        except KeyError:
+            raise errors.LabError(
+                f"there is no process {name!r} now: there are {', '.join(sorted(known))}"
+            ) from None
 
     def _node(self, name: str) -> node.Node:
         try:
@@ -179,6 +181,7 @@ class Supervisor:
             raise errors.LabError(
                 f"after {READY_WITHIN_S:.0f} s the cluster is not ready: {unready}"
             ) from None
+        self._told.say(f"nodes are ready: {', '.join(self._nodes)}")
 
     async def _unready(self, administrator: api.Api) -> str:
         listed = await administrator.get("/api/v1/nodes")
