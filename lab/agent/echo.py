@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The server that stands for a container whose image is not ours.
 
-``python -I -S echo.py NAMESPACE POD NODE READY_FD [PORT/PROTOCOL ...]`` listens
+``python -I -S echo.py READY_FD NAMESPACE POD NODE [PORT/PROTOCOL ...]`` listens
 on every port in both IP families and answers an HTTP request, or a datagram,
 with one line of JSON: the Pod, its namespace and node, the client's address
 and port, and the port asked. It writes one byte to READY_FD once it listens.
@@ -149,7 +149,7 @@ class Server:
 def main(arguments: list[str]) -> NoReturn:
     """Run as the command line says; SIGTERM ends it with status 0."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    namespace, pod, node, ready, *ports = arguments
+    ready, namespace, pod, node, *ports = arguments
     server = Server({"pod": pod, "namespace": namespace, "node": node})
     for port in ports:
         number, _, protocol = port.partition("/")

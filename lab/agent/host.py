@@ -2,12 +2,13 @@
 """What all Pods of a node share."""
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab import api as kube
 from lab.agent import clock as clocks
-from lab.agent import events, network, process, spec
+from lab.agent import events, names, network, process, spec
 
 
 class Host:
@@ -21,6 +22,7 @@ class Host:
         addresses: tuple[str, ...],
         api: kube.Api,
         directory: Path,
+        logs: Path,
         images: Mapping[str, spec.Image],
         pods: network.PodNetwork,
         clock: clocks.Clock,
@@ -34,12 +36,17 @@ class Host:
         self.clock = clock
         self.events = events.Recorder(name, api, clock)
         self.doorway = network.Doorway(netns)
-        self._logs = directory / "logs"
+        self.names = names.Names(api, directory / "names")
+        self.files = directory / "pods"
+        self.machine = directory / "machine"  # where hostPath volumes lead
+        self._logs = logs
         self._programs: set[process.Process] = set()
 
     async def open(self) -> None:
         """Make ready, and remove what an earlier life left."""
         self._logs.mkdir(parents=True, exist_ok=True)
+        for lost in (self.files, self.machine / "run"):
+            await asyncio.to_thread(shutil.rmtree, lost, ignore_errors=True)
         await self.pods.clear()
 
     async def close(self) -> None:

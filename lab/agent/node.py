@@ -29,8 +29,9 @@ class NodeAgent:
     ``netns`` is the node's network namespace, ``addresses`` its InternalIPs,
     ``pod_subnets`` the subnets of its Pods, of which the first address is the
     node's own side. ``images`` says which image references are programs of
-    ours; a container of any other image is an echo server. Logs and the files
-    of Pods are kept below ``directory``.
+    ours; a container of any other image is an echo server. The files of Pods
+    and of hostPath volumes are kept below ``directory``, a log a container in
+    ``logs``.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class NodeAgent:
         directory: Path,
         images: Mapping[str, spec.Image],
         labels: Mapping[str, str] | None = None,
+        logs: Path | None = None,
         lease_interval_s: float = LEASE_INTERVAL_S,
         clock: clocks.Clock | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class NodeAgent:
             addresses=addresses,
             api=api,
             directory=directory,
+            logs=logs or directory / "logs",
             images=images,
             pods=network.PodNetwork(name, netns, pod_subnets),
             clock=self._clock,
@@ -111,6 +114,8 @@ class NodeAgent:
             tasks.create_task(self._renew_lease(node["metadata"]["uid"]))
             tasks.create_task(self._report())
             tasks.create_task(self._host.events.run())
+            if self._host.images:
+                tasks.create_task(self._host.names.run())
             tasks.create_task(self._follow_pods(tasks))
 
     async def _insist(self, call: Callable[[], Coroutine[Any, Any, kube.Json]]) -> kube.Json:

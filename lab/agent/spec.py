@@ -21,13 +21,15 @@ class Image:
     """What stands for a container image of ours.
 
     ``argv`` takes the place of the image's ENTRYPOINT and ``environment`` of its
-    ENV. ``paths`` are directories that must be visible to the container though
-    they lie where it has directories of its own (``/tmp``, ``/run``).
+    ENV, ``user`` of its USER. ``paths`` are directories that must be visible to
+    the container though they lie where it has directories of its own (``/tmp``,
+    ``/run``): the interpreter and the checkout, wherever they are.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     paths: tuple[str, ...] = ()
+    user: int = 0
 
 
 @dataclass(frozen=True, slots=True)

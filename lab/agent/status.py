@@ -192,7 +192,7 @@ def _statuses(containers: Sequence[spec.Container], states: Mapping[str, Contain
             "imageID": container.image,
             "containerID": f"lab://{state.process}" if state.process else "",
             "restartCount": state.restarts,
-            "ready": state.ready,
+            "ready": state.ready or _succeeded(state),
             "started": state.started,
             "state": _state(state.state),
             "lastState": _state(state.last) if state.last else {},
@@ -200,6 +200,10 @@ def _statuses(containers: Sequence[spec.Container], states: Mapping[str, Contain
         for container in containers
         if (state := states.get(container.name)) is not None
     ]
+
+
+def _succeeded(container: Container) -> bool:
+    return isinstance(container.state, Terminated) and container.state.code == 0
 
 
 def _state(state: State) -> Json:

@@ -35,6 +35,7 @@ class Worker:
         self.ended = asyncio.Event()
         self._stop = container.Stop()
         self._gone = False
+        self._running: runtime.Runtime | None = None
         self._status: Json = pod.get("status") or {}
         self._whole = status.Whole(on.clock.now(), on.addresses)
         self._inits: dict[str, status.Container] = {}
@@ -55,6 +56,8 @@ class Worker:
             deleted="deletionTimestamp" in metadata,
         )
         self._changed.set()
+        if self._running is not None:
+            self._running.refresh()
         if self.pod.deleted:
             self._stop.request(metadata.get("deletionGracePeriodSeconds") or 0)
 
@@ -126,7 +129,29 @@ class Worker:
     async def _contain(self, netns: str, addresses: tuple[str, ...]) -> None:
         """Run the containers, to their end or the Pod's."""
         self._whole = replace(self._whole, addresses=addresses)
-        running = runtime.Runtime(self._host, self.pod, netns, addresses[0])
+        async with asyncio.TaskGroup() as tasks:
+            self._running = runtime.Runtime(
+                self._host, lambda: self.pod, netns=netns, addresses=addresses, tasks=tasks
+            )
+            if await self._prepare(self._running):
+                await self._run_containers(self._running)
+            self._running.close()
+
+    async def _prepare(self, running: runtime.Runtime) -> bool:
+        """Fill the volumes; return whether that succeeded before the Pod is to stop."""
+        while not self._stop.requested.is_set():
+            try:
+                await running.prepare()
+            except container.CannotStartError as error:
+                self._host.events.warn(self.pod, error.reason, str(error))
+            except (kube.ApiError, httpx.TransportError) as error:
+                log.info("volumes of %s: trying again: %r", self.pod.path, error)
+            else:
+                return True
+            await self._pause()
+        return False
+
+    async def _run_containers(self, running: runtime.Runtime) -> None:
         for wanted in self.pod.init_containers:
             if not await self._keeper(wanted, running, self._inits, once=True).run():
                 return
