@@ -88,9 +88,14 @@ class Spread:
 
     def level(self, low: int, high: int) -> None:
         """Bring all loads into low..high with the fewest addresses away from home."""
+        least = self._least_conceivable(high)
         while any(not low <= self.load[node] <= high for node in self.nodes):
-            path = self._cheapest(low, high)
-            if path is None or not self._follow(path):
+            step = self._direct_at_most(least, low, high)
+            if step is not None:
+                self._shift(step)
+                continue
+            path, least = self._cheapest(low, high)
+            if least >= 0 or not self._follow(path):
                 return
 
     def seats(self, wanted: Iterable[tuple[int, int | None]]) -> list[int]:
@@ -157,7 +162,7 @@ class Spread:
         short = [node for node in self.nodes if counts[node] == least]
         short.sort(key=lambda node: (self.load[node], node))
         for origin in full:
-            for hub in sorted(self._hubs_at[origin]):
+            for hub in self._hubs_at[origin]:
                 groups = self.hubs[hub].groups
                 if group not in groups:
                     continue
@@ -167,59 +172,121 @@ class Spread:
         return None
 
     def _flatten_once(self, takers: Sequence[int], sinks: Collection[int] | None) -> bool:
-        least = min(self.load[node] for node in takers)
+        ascending = sorted(takers, key=lambda node: (self.load[node], node))
         for source in sorted(self.nodes, key=lambda node: (-self.load[node], node)):
-            if self.load[source] < least + 2:
+            ends = [node for node in ascending if self.load[node] + 2 <= self.load[source]]
+            if not ends:
                 return False
-            path = self._shortest(source, takers, sinks)
-            if path is not None and self._follow(path):
+            path = self._shortest(source, ends, sinks)
+            if path and self._follow(path):
                 return True
         return False
 
     def _shortest(
-        self, source: int, takers: Collection[int], sinks: Collection[int] | None
-    ) -> list[Step] | None:
-        """Return the fewest exchanges that take one from `source` and level it with a taker."""
+        self, source: int, ends: Sequence[int], sinks: Collection[int] | None
+    ) -> list[Step]:
+        """Return the fewest exchanges from `source` to one of `ends`, the first if possible."""
+        for end in ends:
+            for hub in self._movable(source):
+                if self._open(hub, source, [end]):
+                    return [(hub, source, end)]
         reached: dict[int, Step | None] = {source: None}
         layer = [source]
         while layer:
             following: list[int] = []
             for origin in layer:
-                for step in self._steps(origin, sinks):
-                    if step[2] not in reached:
-                        reached[step[2]] = step
-                        following.append(step[2])
-            ends = [n for n in following if n in takers and self.load[n] + 2 <= self.load[source]]
-            if ends:
-                return _path(reached, min(ends, key=lambda node: (self.load[node], node)))
+                for hub in self._movable(origin):
+                    for target in self._open(hub, origin, self._allowed(hub, sinks)):
+                        if target not in reached:
+                            reached[target] = hub, origin, target
+                            following.append(target)
+            for end in ends:
+                if end in reached:
+                    return _path(reached, end)
             layer = following
-        return None
+        return []
 
-    def _steps(self, origin: int, sinks: Collection[int] | None) -> Iterator[Step]:
-        for hub in sorted(self._hubs_at[origin]):
-            places = self.hubs[hub]
-            if places.at[origin] <= places.fixed.get(origin, 0):
-                continue
-            targets: Iterable[int] = self.nodes
-            if sinks is not None:
-                left = [n for n, home in places.home.items() if places.at.get(n, 0) < home]
-                targets = [*sinks, *sorted(left)]
-            counts = [self.counts[group] for group in places.groups]
-            for target in targets:
-                if all(count[origin] > count[target] for count in counts):
-                    yield hub, origin, target
+    def _movable(self, origin: int) -> list[int]:
+        """Return the hubs with an address at `origin` that may leave it."""
+        hubs = self.hubs
+        return [
+            hub
+            for hub in self._hubs_at[origin]
+            if hubs[hub].at[origin] > hubs[hub].fixed.get(origin, 0)
+        ]
+
+    def _open(self, hub: int, origin: int, targets: Iterable[int]) -> list[int]:
+        """Return those of `targets` that may take an address of the hub from `origin`."""
+        taking = targets
+        for group in self.hubs[hub].groups:
+            counts = self.counts[group]
+            here = counts[origin]
+            taking = [node for node in taking if counts[node] < here]
+        return list(taking)
+
+    def _allowed(self, hub: int, sinks: Collection[int] | None) -> Iterable[int]:
+        """Return where an address may go: with `sinks`, there or back home."""
+        if sinks is None:
+            return self.nodes
+        return [*sinks, *self._vacant(hub)]
+
+    def _vacant(self, hub: int) -> list[int]:
+        """Return the homes of the hub with fewer of its addresses than are at home there."""
+        places = self.hubs[hub]
+        return [node for node, home in places.home.items() if places.at.get(node, 0) < home]
+
+    def _leaving_home(self, hub: int, origin: int) -> bool:
+        places = self.hubs[hub]
+        return places.at[origin] <= places.home.get(origin, 0)
 
     def _price(self, step: Step) -> int:
         """Return how many more addresses of the hub are away from home after the step."""
         hub, origin, target = step
         places = self.hubs[hub]
-        leaves = places.at[origin] <= places.home.get(origin, 0)
-        returns = places.at.get(target, 0) < places.home.get(target, 0)
-        return leaves - returns
+        returning = places.at.get(target, 0) < places.home.get(target, 0)
+        return self._leaving_home(hub, origin) - returning
 
-    def _cheapest(self, low: int, high: int) -> list[Step] | None:
-        """Return the steps that bring most into low..high for the fewest moves (Bellman-Ford)."""
-        cost = {node: _leaving(self.load[node], low, high) for node in self.nodes}
+    def _least_conceivable(self, high: int) -> int:
+        """Return a cost that no path is below."""
+        if any(self._vacant(hub) for hub in range(len(self.hubs))):
+            return -3 * _OUTSIDE
+        free = any(
+            not self._leaving_home(hub, origin)
+            for origin in self.nodes
+            if self.load[origin] > high
+            for hub in self._movable(origin)
+        )
+        return (0 if free else 1) - 2 * _OUTSIDE
+
+    def _direct_at_most(self, least: int, low: int, high: int) -> Step | None:
+        """Return a single step that costs no more than the last path did.
+
+        Costs of successive cheapest paths never fall, so none can be cheaper; this saves the
+        search.
+        """
+        origins = sorted(self.nodes, key=lambda node: _leaving(self.load[node], low, high))
+        leaving = _leaving(self.load[origins[0]], low, high)
+        targets = sorted(self.nodes, key=lambda node: _entering(self.load[node], low, high))
+        entering = _entering(self.load[targets[0]], low, high)
+        best = [n for n in targets if _entering(self.load[n], low, high) == entering]
+        for origin in origins:
+            if _leaving(self.load[origin], low, high) != leaving:
+                break
+            for hub in self._movable(origin):
+                for target in self._open(hub, origin, best):
+                    step = hub, origin, target
+                    if leaving + entering + self._price(step) <= least:
+                        return step
+        return None
+
+    def _cheapest(self, low: int, high: int) -> tuple[list[Step], int]:
+        """Return the path that brings most into low..high for the fewest moves, and its cost.
+
+        Bellman-Ford; a negative cost is a gain.
+        """
+        cost = [_OUTSIDE] * len(self.load)
+        for node in self.nodes:
+            cost[node] = _leaving(self.load[node], low, high)
         reached: dict[int, Step | None] = dict.fromkeys(self.nodes)
         queue = deque(sorted(self.nodes, key=lambda node: (cost[node], node)))
         waiting = set(queue)
@@ -228,23 +295,32 @@ class Spread:
             left -= 1
             origin = queue.popleft()
             waiting.discard(origin)
-            for step in self._steps(origin, None):
-                reach = cost[origin] + self._price(step)
-                if reach < cost[step[2]]:
-                    cost[step[2]] = reach
-                    reached[step[2]] = step
-                    if step[2] not in waiting:
-                        waiting.add(step[2])
-                        queue.append(step[2])
-        total, end = min(
-            (
-                (cost[node] + _entering(self.load[node], low, high), node)
-                for node in self.nodes
-                if reached[node] is not None
-            ),
-            default=(0, 0),
-        )
-        return _path(reached, end) if total < 0 else None
+            for step, reach in self._cheaper(origin, cost):
+                target = step[2]
+                if reach < cost[target]:
+                    cost[target] = reach
+                    reached[target] = step
+                    if target not in waiting:
+                        waiting.add(target)
+                        queue.append(target)
+        ends = [node for node in self.nodes if reached[node] is not None]
+        if not ends:
+            return [], 0
+        total, end = min((cost[n] + _entering(self.load[n], low, high), n) for n in ends)
+        return _path(reached, end), total
+
+    def _cheaper(self, origin: int, cost: Sequence[int]) -> Iterator[tuple[Step, int]]:
+        """Yield the steps from `origin` that reach a node for less than `cost`, and for what."""
+        here = cost[origin]
+        dearer = {price: [n for n in self.nodes if cost[n] > here + price] for price in (0, 1)}
+        for hub in self._movable(origin):
+            price = int(self._leaving_home(hub, origin))
+            vacant = self._vacant(hub)
+            for target in self._open(hub, origin, dearer[price]):
+                yield (hub, origin, target), here + price
+            if vacant:
+                for target in self._open(hub, origin, vacant):
+                    yield (hub, origin, target), here + price - 1
 
 
 def _leaving(load: int, low: int, high: int) -> int:
