@@ -46,32 +46,48 @@ class _Lists:
             self._holds[node].append(index)
             for group in self._units[index].groups:
                 self._counts[group][node] += 1
+        self._lows = [(least := min(counts), counts.count(least)) for counts in self._counts]
 
     def ordered(self) -> list[tuple[int, ...]]:
-        if any(self._rewritten) or self._memory.joined:
-            if self._width > 1:
-                self._order_firsts()
+        if self._width > 1:
+            everywhere = bool(self._memory.joined) or self._memory.removed
+            for failed, held in enumerate(self._holds):
+                if held and (
+                    everywhere
+                    or any(self._rewritten[index] for index in held)
+                    or self._crowds(failed)
+                ):
+                    self._order_firsts_of(failed, held, everywhere=everywhere)
+        if any(self._rewritten):
             self._fill()
         return [(first, *tail) for first, tail in zip(self._preferred, self._tails, strict=True)]
 
-    def _order_firsts(self) -> None:
-        """Level every single failure; without a join or removal only in lists rewritten anyway.
+    def _crowds(self, failed: int) -> bool:
+        """Whether some node would have two more of a group than another once `failed` is gone.
 
-        A sibling whose first stand-in would break promise 1 is rewritten all the same.
+        A changed count does that to the siblings' lists, which are rewritten then.
         """
-        everywhere = bool(self._memory.joined) or self._memory.removed
-        touched = {
-            group
-            for unit, rewritten in zip(self._units, self._rewritten, strict=True)
-            if rewritten
-            for group in unit.groups
-        }
-        for node, held in enumerate(self._holds):
-            groups = {group for index in held for group in self._units[index].groups}
-            if held and (everywhere or groups & touched):
-                self._order_firsts_of(node, held, everywhere=everywhere)
+        more: dict[int, dict[int, int]] = {}
+        for index in self._holds[failed]:
+            first = self._tails[index][0]
+            for group in self._units[index].groups:
+                gains = more.setdefault(group, {})
+                gains[first] = gains.get(first, 0) + 1
+        for group, gains in more.items():
+            counts = self._counts[group]
+            least, low = self._lows[group]
+            low -= counts[failed] == least
+            low -= sum(counts[first] == least for first in gains)
+            most = least + 1 if low else least + 2
+            if any(counts[first] + gain > most for first, gain in gains.items()):
+                return True
+        return False
 
     def _order_firsts_of(self, failed: int, held: Sequence[int], *, everywhere: bool) -> None:
+        """Level the failure of one node; without a join or removal in lists rewritten anyway.
+
+        Promise 1 weighs more: a list whose first stand-in would break it is rewritten as well.
+        """
         kept = [i for i in held if self._tails[i] and not self._rewritten[i]]
         loose = [i for i in held if self._tails[i] and self._rewritten[i]]
         new = [i for i in held if not self._tails[i]]
