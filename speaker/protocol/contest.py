@@ -200,10 +200,11 @@ class Round:
             return Look.WAIT
         must_probe = not contest.proven and (unheard is not None or not contest.listed.announced)
         if must_probe and not contest.found_free:
-            contest.look_at = contest.probe_at
-            if contest.probing or self.now < contest.probe_at:
+            if contest.probing:
                 return Look.WAIT
-            contest.look_at = math.inf
+            if self.now < contest.probe_at:
+                contest.look_at = contest.probe_at
+                return Look.WAIT
             return Look.PROBE
         if contest.last_holder in (None, self.me.node):
             return TakeCause.VACANT
