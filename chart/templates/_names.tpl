@@ -66,3 +66,64 @@ l2lb-webhook-tls
 {{- end -}}
 {{ toJson $keys }}
 {{- end }}
+
+{{/* A Job's Pod: the webhook's image under another command. Takes root, account and arguments. */}}
+{{- define "l2lb.jobPod" -}}
+{{- $root := .root -}}
+metadata:
+  labels:
+    app.kubernetes.io/name: l2-load-balancer
+    app.kubernetes.io/component: upkeep
+spec:
+  serviceAccountName: {{ .account }}
+  restartPolicy: Never
+  {{- with $root.Values.images.pullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 2 }}
+  {{- end }}
+  securityContext: {{- include "l2lb.podSecurity" $root | nindent 4 }}
+  {{- with $root.Values.webhook.nodeSelector }}
+  nodeSelector: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $root.Values.webhook.tolerations }}
+  tolerations: {{- toYaml . | nindent 2 }}
+  {{- end }}
+  containers:
+  - name: upkeep
+    image: {{ include "l2lb.image" (dict "root" $root "image" $root.Values.images.webhook) }}
+    imagePullPolicy: {{ $root.Values.images.webhook.pullPolicy }}
+    command: [python, -m, app.upkeep]
+    args: {{- toYaml .arguments | nindent 4 }}
+    securityContext: {{- include "l2lb.containerSecurity" $root | nindent 6 }}
+    terminationMessagePolicy: FallbackToLogsOnError
+    resources: {{- toYaml $root.Values.jobs.resources | nindent 6 }}
+    volumeMounts:
+    - {name: scratch, mountPath: /tmp}
+  volumes:
+  # Private keys pass through it, so it is no disk.
+  - name: scratch
+    emptyDir: {medium: Memory, sizeLimit: 1Mi}
+{{- end }}
+
+{{/* The Secrets that the credentials Job makes, as a JSON list of names; none when all are given. */}}
+{{- define "l2lb.madeSecrets" -}}
+{{- $names := list -}}
+{{- if not .Values.speaker.existingSecret }}{{ $names = append $names "l2lb-heartbeat-keys" }}{{ end -}}
+{{- if eq .Values.webhook.tls.mode "selfSigned" }}{{ $names = concat $names (list "l2lb-webhook-tls" "l2lb-webhook-authority") }}{{ end -}}
+{{ toJson $names }}
+{{- end }}
+
+{{- define "l2lb.credentialsHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+{{ include "l2lb.hook" . }}
+{{- end }}
+
+{{- define "l2lb.uninstallHook" -}}
+helm.sh/hook: pre-delete
+{{ include "l2lb.hook" . }}
+{{- end }}
+
+{{- define "l2lb.hook" -}}
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
+helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+{{- end }}

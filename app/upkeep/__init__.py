@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What the chart's Jobs run: credentials before an install, cleaning up before its end."""
