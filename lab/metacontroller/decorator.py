@@ -103,6 +103,9 @@ class DecoratorController:
         """Write what differs: first the status, then the rest, which costs a write either way."""
         if merge.same(parent, wanted):
             return
+        # As the real one does; the API server drops them when they are empty.
+        wanted["metadata"].setdefault("labels", {})
+        wanted["metadata"].setdefault("annotations", {})
         server, resource = self._surroundings.server, self._parents.resource
         if resource.has_status and not merge.same(parent.get("status"), wanted.get("status")):
             written = await server.update(resource.path_of(parent, "status"), wanted)
