@@ -252,11 +252,13 @@ class Segment:
                 continue
             if contest.held:
                 loss = view.keep(key, contest)
-                if loss is not None:
-                    released += self._release(contest, loss.cause, loss.to)
-                    if contest.position == frame.UNLISTED:
-                        del self._contests[key]
-                continue
+                if loss is None:
+                    continue
+                released += self._release(contest, loss.cause, loss.to)
+                if contest.position == frame.UNLISTED:
+                    del self._contests[key]
+                    continue
+                # What was lost may be ours again later, after the fail-back delay for one.
             step = view.consider(key, contest)
             if step is Look.PROBE:
                 contest.probing = True
@@ -345,7 +347,10 @@ class Segment:
                 ),
                 default=-math.inf,
             ),
-            cold_until=self._cold_until,
+            # With somebody here who has long been well this is no power cut: do not wait.
+            cold_until=-math.inf
+            if any(now - peer.well_since >= const.COLD_START_S for peer in alive)
+            else self._cold_until,
             interval_s=self._voice.interval_s,
         )
 
