@@ -51,7 +51,8 @@ def read(request: hooks.BalancerSyncRequest, keys: annotations.Keys) -> Picture:
     if missing:
         raise errors.RefusedError(
             f"related has no {', '.join(sorted(missing))}: the customize hook of "
-            "Metacontroller's picture is not complete yet; it will ask again"
+            "l2lb-balancer asks for it, so Metacontroller's picture is not complete yet; it will "
+            "ask again"
         )
     older, left_balancers = _older(balancer, related[hooks.BALANCERS])
     nodes, excluded, left_nodes = _members(balancer, related[hooks.NODES])

@@ -48,5 +48,5 @@ def content(decision: answer.Decision) -> dict[str, Any]:
     if decision.resync_after_s:
         body["resyncAfterSeconds"] = decision.resync_after_s
     if decision.status is not None:
-        body["status"] = decision.status
+        body["status"] = hooks.ordered(decision.status)
     return body

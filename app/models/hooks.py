@@ -113,7 +113,7 @@ _Object = TypeVar("_Object")
 def parse(adapter: pydantic.TypeAdapter[_Request], body: bytes) -> _Request:
     """Read a request. Raises NotJsonError or MalformedRequestError naming what is wrong."""
     try:
-        return adapter.validate_json(body)
+        return adapter.validate_json(body, strict=True)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
@@ -133,11 +133,20 @@ def whole(shape: type[_Object], manifest: _Object | kubernetes.Broken) -> _Objec
     if not isinstance(manifest, kubernetes.Broken):
         return manifest
     try:
-        return pydantic.TypeAdapter(shape).validate_python(manifest.raw)
+        return pydantic.TypeAdapter(shape).validate_python(manifest.raw, strict=True)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the object"
         raise errors.ObjectError(f"{where}: {first['msg']}") from None
+
+
+def ordered(value: Any) -> Any:
+    """Return a value that is echoed, with all its maps in the order of their keys."""
+    if isinstance(value, Mapping):
+        return {key: ordered(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [ordered(one) for one in value]
+    return value
 
 
 def encode(answer: Mapping[str, Any]) -> bytes:

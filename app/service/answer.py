@@ -106,7 +106,7 @@ def let_go(manifest: kubernetes.ServiceWithHistory) -> Decision:
     if others:
         cleaned["conditions"] = others
     cleaned["loadBalancer"] = load_balancer
-    return Decision(labels=gone, status=dict(sorted(cleaned.items())))
+    return Decision(labels=gone, status=cleaned)
 
 
 def _show(
@@ -284,7 +284,7 @@ def _answer(
             told = shown.verdict
     return Decision(
         labels=labels,
-        status=dict(sorted(new.items())) if new != status else None,
+        status=new if new != status else None,
         told=told,
         resync_after_s=shown.resync_after_s,
     )

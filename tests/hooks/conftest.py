@@ -9,12 +9,18 @@ from typing import Any
 import httpx
 import pytest
 
-from app import application, settings
+from app import application, logs, settings
 from bench import requests
 from contract import names
 
 Json = dict[str, Any]
 NOW = dt.datetime(2026, 1, 31, 13, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    """Thousands of calls are refused on purpose; only what is unexpected is shown."""
+    logs.configure(form="json", level="error")
 
 
 class Clock:
@@ -260,3 +266,18 @@ def make_hooks(clock: Clock) -> Iterator[Callable[[settings.Settings], Hooks]]:
     yield make
     for hooks in made:
         hooks.close()
+
+
+@pytest.fixture
+def make_world(hooks: Hooks) -> Callable[[], World]:
+    """Small worlds, each new: balancers `front` and `back` over three nodes."""
+
+    def make() -> World:
+        hooks.clock.now = NOW
+        world = World(hooks)
+        world.add(requests.balancer(addressPool=["192.0.2.10-192.0.2.27"]))
+        world.add(requests.balancer("back", addressPool=["192.0.2.26-192.0.2.31"]))
+        world.add(*(requests.node(f"n{i}", images=0) for i in (1, 2, 3)))
+        return world
+
+    return make
