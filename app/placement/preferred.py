@@ -5,11 +5,15 @@ What is placed stays, except what promise 1 (distinct) forces to move, what a no
 takes, and what balance needs after a node was removed.
 """
 
+import collections
 import operator
 from collections.abc import Sequence
+from typing import Final
 
 from app.placement import spread, units
 from contract.pool import VERSIONS
+
+_DUTY: Final = 720_720  # divides by all up to 16: shares of it compare exactly
 
 
 def prefer(memory: units.Memory) -> list[int]:
@@ -38,40 +42,67 @@ def prefer(memory: units.Memory) -> list[int]:
 
 
 def _add_new(memory: units.Memory, hub_of: Sequence[int], board: spread.Spread) -> None:
-    """Put each address without a node on the least loaded node that its siblings leave free."""
-    new = [index for index, unit in enumerate(memory.units) if unit.home is None]
-    if not new:
-        return
-    width = len(memory.names)
+    """Put each address without a node on the least loaded node that its siblings leave free.
+
+    Of equals, the one is taken that stands in least, then the one that met the siblings least,
+    then the one with fewest of the family. Services with few addresses go first: those with many
+    have less choice of stand-ins, and should find the nodes level.
+    """
     sizes = [0] * memory.groups
-    duties = [0] * width
-    families = {version: [0] * width for version in VERSIONS}
     for unit in memory.units:
         for group in unit.groups:
             sizes[group] += 1
-        if unit.home is not None:
-            families[unit.address.version][unit.home] += 1
-        for stand_in in unit.listed[1:2]:
-            duties[stand_in] += 1
-    company = _Company(board, sizes, width)
-    for index in new:
-        unit = memory.units[index]
-        family = families[unit.address.version]
-        counts = [board.counts[group] for group in unit.groups]
-        together = (
-            counts[0] if len(counts) == 1 else [sum(each) for each in zip(*counts, strict=True)]
-        )
-        factor = len(memory.units) + 1
-        keys = [count * factor + load for count, load in zip(together, board.load, strict=True)]
+    new = [number for number, unit in enumerate(memory.units) if unit.home is None]
+    new.sort(key=lambda number: max(sizes[group] for group in memory.units[number].groups))
+    if not new:
+        return
+    left = collections.Counter(group for number in new for group in memory.units[number].groups)
+    joining = dict(left)
+    company = _Company(board, sizes)
+    duties = _duties(memory)
+    families = _families(memory)
+    factor = len(memory.units) + 1
+    for number in new:
+        groups = memory.units[number].groups
+        family = families[memory.units[number].address.version]
+        keys = list(map(operator.add, board.load, (factor * n for n in board.together(groups))))
         least = min(keys)
         equal = [node for node in memory.nodes if keys[node] == least]
         if len(equal) > 1:
-            met = company.of(unit.groups)
+            met = company.of(groups)
             equal.sort(key=lambda n: (duties[n], met[n], family[n], n))
-        node = equal[0]
-        board.add(hub_of[index], node)
-        family[node] += 1
-        company.join(unit.groups, node)
+        board.add(hub_of[number], equal[0])
+        family[equal[0]] += 1
+        company.join(groups, equal[0])
+        for group in groups:
+            left[group] -= 1
+            if not left[group]:
+                _expect_duties(duties, board.counts[group], joining[group])
+
+
+def _duties(memory: units.Memory) -> list[int]:
+    """Return how often each node is the first stand-in, in units of _DUTY."""
+    duties = [0] * len(memory.names)
+    for unit in memory.units:
+        for first in unit.listed[1:2]:
+            duties[first] += _DUTY
+    return duties
+
+
+def _expect_duties(duties: list[int], counts: Sequence[int], joining: int) -> None:
+    """Share the stand-ins that a group will need among the nodes that hold none of it."""
+    free = counts.count(0)
+    for node, count in enumerate(counts):
+        if not count:
+            duties[node] += joining * _DUTY // free
+
+
+def _families(memory: units.Memory) -> dict[int, list[int]]:
+    families = {version: [0] * len(memory.names) for version in VERSIONS}
+    for unit in memory.units:
+        if unit.home is not None:
+            families[unit.address.version][unit.home] += 1
+    return families
 
 
 class _Company:
@@ -82,7 +113,8 @@ class _Company:
     and is not counted.
     """
 
-    def __init__(self, board: spread.Spread, sizes: Sequence[int], width: int) -> None:
+    def __init__(self, board: spread.Spread, sizes: Sequence[int]) -> None:
+        width = len(board.load)
         self._counted = [size < width - 1 for size in sizes]
         self._met = [[0] * width for _ in range(width)]
         self._members: list[list[int]] = [[] for _ in sizes]

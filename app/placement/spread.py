@@ -66,6 +66,12 @@ class Spread:
         loads = [self.load[node] for node in self.nodes]
         return max(loads) - min(loads)
 
+    def together(self, groups: Sequence[int]) -> Sequence[int]:
+        """Return how many addresses of any of the groups each node has."""
+        if len(groups) == 1:
+            return self.counts[groups[0]]
+        return [sum(each) for each in zip(*(self.counts[group] for group in groups), strict=True)]
+
     def even_out(self, groups: Iterable[int]) -> None:
         """Spread each of the groups so that no node has two more of it than another."""
         for group in groups:

@@ -129,14 +129,10 @@ class _Lists:
 
     def _pick_first(self, index: int, board: spread.Spread) -> int:
         """Return the least loaded survivor that no sibling holds."""
-        groups = self._units[index].groups
+        together = board.together(self._units[index].groups)
         factor = len(self._units) * 2 + 1
-        load = board.load
-        if len(groups) == 1:
-            together = board.counts[groups[0]]
-        else:
-            together = [sum(board.counts[group][n] for group in groups) for n in self._memory.nodes]
-        return min(board.nodes, key=lambda node: together[node] * factor + load[node])
+        keys = [together[node] * factor + board.load[node] for node in board.nodes]
+        return board.nodes[keys.index(min(keys))]
 
     def _fill(self) -> None:
         """Fill the rewritten lists up: second stand-ins by load, deeper ones in turn."""
