@@ -65,7 +65,8 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ran_at = clock()
-        self._slept_s = _slept_s()
+        self._booted_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._acted = False
         self._links: dict[str, table.Link] = {}
         self._wanted: frozenset[str] = frozenset()
 
@@ -136,14 +137,14 @@ class Driver:
     def _on_heartbeats(self) -> None:
         self._fence()
         self._drain_heartbeats()
-        self._work()
+        self._follow_up()
 
     def _on_frames(self, protocol: channel.Channel) -> None:
         self._fence()
         # What a heartbeat says may be that an address is another's by now.
         self._drain_heartbeats()
         protocol.answer(ANSWER_BATCH)
-        self._work()
+        self._follow_up()
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -165,24 +166,26 @@ class Driver:
         return True
 
     def _fence(self) -> None:
-        now = self._clock()
-        slept_s = _slept_s()
-        suspended_s = slept_s - self._slept_s
-        stood_s = now - self._ran_at + suspended_s
-        self._ran_at, self._slept_s = now, slept_s
-        if now <= self.core.fence_at and suspended_s < SUSPENDED_S:
+        now, booted_s = self._clock(), time.clock_gettime(time.CLOCK_BOOTTIME)
+        ran_s, ran_or_slept_s = now - self._ran_at, booted_s - self._booted_s
+        self._ran_at, self._booted_s = now, booted_s
+        if now <= self.core.fence_at and ran_or_slept_s - ran_s < SUSPENDED_S:
             return
-        self._tell(events.Stalled(age_s=stood_s))
+        self._tell(events.Stalled(age_s=ran_or_slept_s))
         for opened in self.segments.values():
             opened.discard()
-        self._observer.stalled(stood_s)
+        self._observer.stalled(ran_or_slept_s)
 
     def _tell(self, event: events.Event) -> None:
         now = self._clock()
-        for action in self.core.handle(event, now):
+        actions = self.core.handle(event, now)
+        if not actions:
+            return
+        for action in actions:
             self._act(action, now)
         for opened in self.segments.values():
             opened.settle()
+        self._acted = True
 
     def _act(self, action: events.Action, now: float) -> None:
         match action:
@@ -202,19 +205,29 @@ class Driver:
                     self.segments[interface].alone = alone
         self._observer.acted(action, now)
 
+    def _follow_up(self) -> None:
+        """Do what must be done after frames were read; mostly that is nothing."""
+        if self._acted:
+            self._work()
+        elif self._timer is None or self.core.next_deadline < self._timer.when():
+            self._arm(self._clock())
+
     def _work(self) -> None:
         """Announce and probe what is due, and see to be woken in time."""
         now = self._clock()
-        ended = [
-            events.Probed(outcome.address, name, outcome.answered_by)
-            for name, opened in self.segments.items()
-            for outcome in opened.work(now)
-        ]
-        for probed in ended:
-            self._tell(probed)
-        if ended:
-            for opened in self.segments.values():
-                opened.work(now)
+        while True:
+            ended = [
+                events.Probed(outcome.address, name, outcome.answered_by)
+                for name, opened in self.segments.items()
+                for outcome in opened.work(now)
+            ]
+            if not ended:
+                break
+            for probed in ended:
+                self._tell(probed)
+        for opened in self.segments.values():
+            opened.settle()
+        self._acted = False
         self._arm(now)
 
     def _arm(self, now: float) -> None:
@@ -235,8 +248,3 @@ class Driver:
 
     def _conflicted(self, interface: str, address: pool.Address, mac: bytes) -> None:
         self._observer.conflicted(interface, address, mac, self._clock())
-
-
-def _slept_s() -> float:
-    """Return for how long the machine has been suspended since it booted."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
