@@ -141,6 +141,10 @@ class Story:
             f"it gained {', '.join(gained)} and kept the others",
             is_true=set(before) < set(after),
         )
+        inside.until(
+            lambda: self._announced_by(gained[0], "everywhere") == added,
+            f"{added} announces {gained[0]}",
+        )
         row = self._row(gained[0], "everywhere")
         self._table([row])
         self._claim(
