@@ -127,3 +127,35 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
 {{- end }}
+
+{{- define "l2lb.metacontrollerUser" -}}
+system:serviceaccount:{{ .Values.metacontroller.namespace }}:{{ .Values.metacontroller.serviceAccount }}
+{{- end }}
+
+{{- define "l2lb.speakerUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:l2lb-speaker
+{{- end }}
+
+{{/* A policy's binding: all it matches is refused. Takes root, the policy's name and, where it has parameters, how. */}}
+{{- define "l2lb.binding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .policy }}
+  labels: {{- include "l2lb.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .policy }}
+  validationActions: [Deny]
+  {{- with .params }}
+  paramRef: {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{/* All annotation keys in force, as a JSON list. */}}
+{{- define "l2lb.allKeys" -}}
+{{- $all := list -}}
+{{- range list "load-balancer" "ip-count" "addresses" "sharing-key" -}}
+{{- $all = concat $all (include "l2lb.keys" (dict "root" $ "name" .) | fromJsonArray) -}}
+{{- end -}}
+{{ toJson $all }}
+{{- end }}
