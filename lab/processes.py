@@ -9,6 +9,7 @@ from pathlib import Path
 from lab import errors, network, sandbox
 
 ACTIONS = ("stop", "start", "kill", "pause", "continue")
+GRACE_S = 15.0  # a speaker may take 10 s to hand its addresses over
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
 
@@ -62,7 +63,7 @@ class Process:
             )
         self._watch = asyncio.create_task(self._await_end(self._process), name=self.name)
 
-    async def stop(self, *, grace_s: float = 10.0) -> None:
+    async def stop(self, *, grace_s: float = GRACE_S) -> None:
         """Ask it to end, and insist after ``grace_s``; nothing to do when it is not running."""
         self._expected = True
         self.send(signal.SIGTERM)
