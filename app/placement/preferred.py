@@ -7,6 +7,7 @@ takes, and what balance needs after a node was removed.
 
 import collections
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -61,23 +62,30 @@ def _add_new(memory: units.Memory, hub_of: Sequence[int], board: spread.Spread) 
     company = _Company(board, sizes)
     duties = _duties(memory)
     families = _families(memory)
-    factor = len(memory.units) + 1
     for number in new:
         groups = memory.units[number].groups
         family = families[memory.units[number].address.version]
-        keys = list(map(operator.add, board.load, (factor * n for n in board.together(groups))))
-        least = min(keys)
-        equal = [node for node in memory.nodes if keys[node] == least]
-        if len(equal) > 1:
-            met = company.of(groups)
-            equal.sort(key=lambda n: (duties[n], met[n], family[n], n))
-        board.add(hub_of[number], equal[0])
-        family[equal[0]] += 1
-        company.join(groups, equal[0])
+        met = company.of(groups)
+        node = min(_least_loaded(board, groups), key=lambda n: (duties[n], met[n], family[n], n))
+        board.add(hub_of[number], node)
+        family[node] += 1
+        company.join(groups, node)
         for group in groups:
             left[group] -= 1
             if not left[group]:
                 _expect_duties(duties, board.counts[group], joining[group])
+
+
+def _least_loaded(board: spread.Spread, groups: Sequence[int]) -> list[int]:
+    """Return the nodes with the fewest addresses among those with the fewest of the groups."""
+    together = board.together(groups)
+    fewest = min(together)
+    loads = [
+        load if count == fewest else sys.maxsize
+        for load, count in zip(board.load, together, strict=True)
+    ]
+    least = min(loads)
+    return [node for node, load in enumerate(loads) if load == least]
 
 
 def _duties(memory: units.Memory) -> list[int]:
@@ -119,6 +127,7 @@ class _Company:
         self._met = [[0] * width for _ in range(width)]
         self._members: list[list[int]] = [[] for _ in sizes]
         self._nobody = [0] * width
+        self._met_members = dict.fromkeys(range(len(sizes)), self._nobody)
         for group, counts in board.counts.items():
             if self._counted[group]:
                 for node, count in enumerate(counts):
@@ -127,10 +136,9 @@ class _Company:
 
     def of(self, groups: Sequence[int]) -> list[int]:
         """Return how often each node has met those that hold the groups' addresses."""
-        met = self._nobody
-        for group in groups:
-            for member in self._members[group]:
-                met = list(map(operator.add, met, self._met[member]))
+        met = self._met_members[groups[0]]
+        for group in groups[1:]:
+            met = list(map(operator.add, met, self._met_members[group]))
         return met
 
     def join(self, groups: Sequence[int], node: int) -> None:
@@ -140,6 +148,8 @@ class _Company:
                     self._met[member][node] += 1
                     self._met[node][member] += 1
                 self._members[group].append(node)
+                met = self._met_members[group]
+                self._met_members[group] = list(map(operator.add, met, self._met[node]))
 
 
 def _gap_before(memory: units.Memory) -> int:

@@ -270,16 +270,11 @@ class Spread:
         Costs of successive cheapest paths never fall, so none can be cheaper; this saves the
         search.
         """
-        origins = sorted(self.nodes, key=lambda node: _leaving(self.load[node], low, high))
-        leaving = _leaving(self.load[origins[0]], low, high)
-        targets = sorted(self.nodes, key=lambda node: _entering(self.load[node], low, high))
-        entering = _entering(self.load[targets[0]], low, high)
-        best = [n for n in targets if _entering(self.load[n], low, high) == entering]
+        leaving, origins = _least([(_leaving(self.load[n], low, high), n) for n in self.nodes])
+        entering, targets = _least([(_entering(self.load[n], low, high), n) for n in self.nodes])
         for origin in origins:
-            if _leaving(self.load[origin], low, high) != leaving:
-                break
             for hub in self._movable(origin):
-                for target in self._open(hub, origin, best):
+                for target in self._open(hub, origin, targets):
                     step = hub, origin, target
                     if leaving + entering + self._price(step) <= least:
                         return step
@@ -335,6 +330,12 @@ def _leaving(load: int, low: int, high: int) -> int:
 
 def _entering(load: int, low: int, high: int) -> int:
     return -_OUTSIDE if load < low else 0 if load < high else _OUTSIDE
+
+
+def _least(costs: Sequence[tuple[int, int]]) -> tuple[int, list[int]]:
+    """Return the least cost and the nodes that have it."""
+    least = min(cost for cost, _ in costs)
+    return least, [node for cost, node in costs if cost == least]
 
 
 def _path(reached: dict[int, Step | None], end: int) -> list[Step]:

@@ -8,6 +8,7 @@ up to the most that is listed.
 """
 
 import operator
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,12 +41,14 @@ class _Lists:
         ]
         self._load = [0] * self._width
         self._counts = [[0] * self._width for _ in range(memory.groups)]
+        self._members: list[list[int]] = [[] for _ in range(memory.groups)]
         self._holds: list[list[int]] = [[] for _ in range(self._width)]
         for index, node in enumerate(preferred):
             self._load[node] += 1
             self._holds[node].append(index)
             for group in self._units[index].groups:
                 self._counts[group][node] += 1
+                self._members[group].append(node)
         self._lows = [(least := min(counts), counts.count(least)) for counts in self._counts]
 
     def ordered(self) -> list[tuple[int, ...]]:
@@ -110,13 +113,14 @@ class _Lists:
 
         level = board()
         if level.gap() > 1:
-            best = level
-            if everywhere and kept:
-                level = board()
+            mean, rest = divmod(sum(level.load[node] for node in survivors), len(survivors))
+            level.level(mean, mean + bool(rest))
+        if level.gap() > 1:
+            best = board()
             best.flatten()
-            if level is not best:
-                loads = [best.load[node] for node in survivors]
-                level.level(min(loads), max(loads))
+            loads = [best.load[node] for node in survivors]
+            level = board()
+            level.level(min(loads), max(loads))
         order = [*kept, *loose, *new]
         firsts = level.seats(
             (hub_of[i], self._tails[i][0] if self._tails[i] else None) for i in order
@@ -166,33 +170,23 @@ class _Lists:
         failed, first = self._preferred[index], self._tails[index][0]
         loads = map(operator.add, self._load, pair)
         loads = map(operator.add, loads, duties[failed])
-        loads = map(operator.add, loads, duties[first])
-        factor = len(self._units) * 4 + 1
+        keys = list(map(operator.add, loads, duties[first]))
+        ceiling = max(keys) + 1
         for group in self._units[index].groups:
-            loads = map(operator.add, loads, (count * factor for count in self._counts[group]))
-        keys = list(loads)
-        keys[failed] = keys[first] = max(keys) + 1
+            for node in self._members[group]:
+                keys[node] += ceiling
+        keys[failed] = keys[first] = sys.maxsize
         return keys.index(min(keys))
 
     def _fill_in_turn(self, index: int) -> None:
         """Append members, those without a sibling first, from a start that differs by address."""
         tail = self._tails[index]
-        del tail[self._most - 1 :]
         missing = self._most - 1 - len(tail)
-        if missing <= 0:
-            return
         unit = self._units[index]
         start = ((int(unit.address) * _GOLDEN & (1 << 64) - 1) >> 32) % self._width
+        siblings = {node for group in unit.groups for node in self._members[group]}
         listed = {self._preferred[index], *tail}
-        siblings: list[int] = []
-        for node in (*range(start, self._width), *range(start)):
-            if node in listed:
-                continue
-            if any(self._counts[group][node] for group in unit.groups):
-                siblings.append(node)
-                continue
-            tail.append(node)
-            missing -= 1
-            if not missing:
-                return
-        tail += siblings[:missing]
+        turn = [n for n in (*range(start, self._width), *range(start)) if n not in listed]
+        turn.sort(key=siblings.__contains__)
+        tail += turn[: max(0, missing)]
+        del tail[self._most - 1 :]
