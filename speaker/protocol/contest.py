@@ -233,8 +233,9 @@ class Round:
                 contest.due_since = self.now
             if first is self.me:
                 return True
-            contest.look_at = contest.due_since + const.PASSED_OVER_AFTER_S
-            if self.now < contest.look_at:
+            passed_over_at = contest.due_since + const.PASSED_OVER_AFTER_S
+            if self.now < passed_over_at:
+                contest.look_at = passed_over_at
                 contest.why += f"; it is {first.node}'s turn"
                 return False
             contest.passed_over.add(first.node)

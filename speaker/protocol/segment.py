@@ -96,7 +96,9 @@ class Segment:
                 actions.append(PeerChanged(self.name, peer.node, False, PeerCause.LEAVING))
         if born or frame.names_epoch(tail.asked, self._peers.epoch):
             actions += self._voice.answer(now)
-        return [*self._look(concerned, now), *actions]
+        if concerned:
+            return [*self._look(concerned, now), *actions]
+        return actions
 
     def greet(self, now: float) -> Sequence[Action]:
         """Answer a stranger whose frame `receive` has just refused."""
