@@ -142,6 +142,18 @@ class Identity:
         }
 
 
+def says(node: Json, status: Json) -> bool:
+    """Return whether a Node has all the conditions of a status, apart from times."""
+    held = {
+        condition["type"]: (condition["status"], condition.get("reason"))
+        for condition in (node.get("status") or {}).get("conditions") or ()
+    }
+    return all(
+        held.get(condition["type"]) == (condition["status"], condition["reason"])
+        for condition in status["conditions"]
+    )
+
+
 def _image(number: int) -> Json:
     digest = f"{number:064x}"
     name = f"registry.example/lab/image-{number}"
