@@ -242,15 +242,9 @@ class Spread:
         return [node for node, home in places.home.items() if places.at.get(node, 0) < home]
 
     def _leaving_home(self, hub: int, origin: int) -> bool:
+        """Whether one more address of the hub is away from home if `origin` gives one up."""
         places = self.hubs[hub]
         return places.at[origin] <= places.home.get(origin, 0)
-
-    def _price(self, step: Step) -> int:
-        """Return how many more addresses of the hub are away from home after the step."""
-        hub, origin, target = step
-        places = self.hubs[hub]
-        returning = places.at.get(target, 0) < places.home.get(target, 0)
-        return self._leaving_home(hub, origin) - returning
 
     def _least_conceivable(self, high: int) -> int:
         """Return a cost that no path is below."""
@@ -274,10 +268,12 @@ class Spread:
         entering, targets = _least([(_entering(self.load[n], low, high), n) for n in self.nodes])
         for origin in origins:
             for hub in self._movable(origin):
-                for target in self._open(hub, origin, targets):
-                    step = hub, origin, target
-                    if leaving + entering + self._price(step) <= least:
-                        return step
+                spare = least - leaving - entering - self._leaving_home(hub, origin)
+                cheap: Iterable[int] = targets
+                if spare < 0:  # only coming home makes up for it
+                    cheap = set(targets).intersection(self._vacant(hub)) if spare == -1 else ()
+                if ends := self._open(hub, origin, cheap):
+                    return hub, origin, min(ends)
         return None
 
     def _cheapest(self, low: int, high: int) -> tuple[list[Step], int]:
