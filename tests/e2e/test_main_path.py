@@ -164,7 +164,7 @@ def test_a_failure_takes_only_its_own_share_down_and_not_for_long(
     user.holders("web", 3)
     faults: dict[str, Callable[[str], object]] = {
         "cut": lambda node: user.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster"),
-        "kill speaker": lambda node: user.lab.change("speaker", "kill", node),
+        "kill speaker": lambda node: user.lab.change("process", "kill", f"speaker-{node}"),
         "kill node": lambda node: user.lab.change("node", "kill", node),
     }
     with outside.watch(addresses) as results:
@@ -177,7 +177,7 @@ def test_a_failure_takes_only_its_own_share_down_and_not_for_long(
             lambda: outside.mac_of(victim) not in {mac, None}, f"{victim} is on another node"
         )
     if fault == "kill speaker":
-        user.lab.change("speaker", "start", node)
+        user.lab.change("process", "start", f"speaker-{node}")
     gaps = {result["address"]: result["longest_gap_s"] for result in results}
     assert gaps[victim] <= GAP_AT_MOST_S
     assert [r["failures"] for r in results if r["address"] != victim] == [[], []]
@@ -195,11 +195,11 @@ def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
         f"{victim} answers",
     )
     with outside.watch(addresses) as results:
-        user.lab.change("speaker", "stop", holders[victim])
+        user.lab.change("process", "stop", f"speaker-{holders[victim]}")
         inside.until(
             lambda: outside.mac_of(victim) not in {mac, None}, f"{victim} is on another node"
         )
-    user.lab.change("speaker", "start", holders[victim])
+    user.lab.change("process", "start", f"speaker-{holders[victim]}")
     assert [result["failures"] for result in results] == [[], [], []]
 
 
