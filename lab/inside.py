@@ -4,6 +4,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,15 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 COMMAND_WITHIN_S = 60.0
+FETCH_WITHIN_S = 2.0
 POLL_S = 0.05
+
+FETCH = """
+import sys, urllib.request
+url, within_s = sys.argv[1:]
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+sys.stdout.write(opener.open(url, timeout=float(within_s)).read().decode())
+"""
 
 
 class CommandError(Exception):
@@ -67,6 +76,13 @@ class Lab:
                 f"{(answer.stderr or answer.stdout).strip()}"
             )
         return answer.stdout
+
+    def fetch(self, machine: str | None, url: str, *, within_s: float = FETCH_WITHIN_S) -> str:
+        """Get a URL from a machine; return the body.
+
+        Raises :class:`CommandError` for any status but success, and for silence.
+        """
+        return self.run(machine, sys.executable, "-I", "-c", FETCH, url, str(within_s))
 
     def kubectl(self, *words: str, standard_input: str = "") -> str:
         """Run kubectl as the administrator; return what it prints."""

@@ -6,6 +6,8 @@ import pytest
 
 from lab import inside
 
+PROXY_HEALTH = "http://{}:10256/healthz"  # kube-proxy's, which every node has
+
 
 @pytest.fixture
 def web(lab: inside.Lab, namespace: str) -> str:
@@ -54,7 +56,7 @@ def asks(lab: inside.Lab, machine: str, address: str) -> Callable[[], str]:
     host = f"[{address}]" if ":" in address else address
 
     def ask() -> str:
-        return str(json.loads(lab.run(machine, "curl", "-sSm2", f"http://{host}/"))["node"])
+        return str(json.loads(lab.fetch(machine, f"http://{host}/"))["node"])
 
     return ask
 
@@ -81,20 +83,21 @@ def test_the_client_reaches_every_node_and_no_pod(lab: inside.Lab, web: str) -> 
     for node in lab.items("nodes"):
         for address in node["status"]["addresses"]:
             if address["type"] == "InternalIP":
-                lab.run("client", "ping", "-c1", "-W2", address["address"])
+                host = address["address"]
+                lab.fetch("client", PROXY_HEALTH.format(f"[{host}]" if ":" in host else host))
     pods = lab.items("pods", "-n", web)
     with pytest.raises(inside.CommandError):
-        lab.run("client", "curl", "-sSm1", f"http://{pods[0]['status']['podIP']}/")
+        lab.fetch("client", f"http://{pods[0]['status']['podIP']}/", within_s=1)
 
 
 def test_a_pulled_cable_cuts_a_node_off_until_it_is_put_back(whole: inside.Lab) -> None:
-    ping = ("client", "ping", "-c1", "-W1", "10.77.0.12")
-    whole.run(*ping)
+    health = ("client", PROXY_HEALTH.format("10.77.0.12"))
+    whole.fetch(*health)
     whole.run(None, "ip", "link", "set", "port-node-2", "nomaster")
     with pytest.raises(inside.CommandError):
-        whole.run(*ping)
+        whole.fetch(*health, within_s=1)
     whole.run(None, "ip", "link", "set", "port-node-2", "master", "switch")
-    inside.until(lambda: whole.run(*ping), "node-2 answers again")
+    inside.until(lambda: whole.fetch(*health), "node-2 answers again")
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])

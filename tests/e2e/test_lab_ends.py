@@ -14,6 +14,7 @@ import pytest
 
 from lab import inside
 
+CONNECT = "import socket, sys; socket.create_connection(sys.argv[1:], timeout=5)"
 WAITING = 'trap "exit 42" INT TERM; echo the command runs; while :; do sleep 0.1; done'
 
 
@@ -88,7 +89,11 @@ def test_ctrl_c_ends_the_command_and_then_the_lab(mark: str, terminal: tuple[int
 
 def test_a_process_that_dies_fails_the_lab_and_its_log_is_shown(mark: str) -> None:
     outer = subprocess.run(
-        argv("sh", "-c", "kill -9 $(pgrep -x kube-scheduler); exec sleep 60"),
+        argv(
+            "sh",
+            "-c",
+            "grep -lx kube-scheduler /proc/[0-9]*/comm | cut -d/ -f3 | xargs kill -9; exec sleep 60",
+        ),
         env=environment(mark),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -106,7 +111,7 @@ def test_a_node_can_be_added_and_the_command_decides_the_status(mark: str) -> No
         f"{sys.executable} -m lab node add"
         " && kubectl wait --for=condition=Ready --timeout=30s node/node-2"
         f" && {sys.executable} -m lab machine add stranger"
-        " && ip netns exec stranger ping -c1 -W2 10.77.0.12"
+        f" && ip netns exec stranger {sys.executable} -c '{CONNECT}' 10.77.0.12 10256"
         " && exit 17"
     )
     outer = subprocess.run(

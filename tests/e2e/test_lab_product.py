@@ -38,22 +38,21 @@ def test_the_hooks_are_called_where_the_webhook_runs(lab: inside.Lab) -> None:
     for controller in controllers:
         for hook in controller["spec"]["hooks"].values():
             assert hook["webhook"]["url"].startswith("http://10.77.0.1:8080/hooks/")
-    lab.run(None, "curl", "-fsSm5", "http://10.77.0.1:8080/readyz")
+    lab.fetch(None, "http://10.77.0.1:8080/readyz")
 
 
 def test_a_speaker_can_be_paused_and_killed_alone(lab: inside.Lab) -> None:
-    ask = ("curl", "-fsSm1", READYZ)
-    lab.run("node-1", *ask)
+    lab.fetch("node-1", READYZ)
     lab.change("process", "pause", "speaker-node-1")
     with pytest.raises(inside.CommandError):
-        lab.run("node-1", *ask)
+        lab.fetch("node-1", READYZ)
     lab.change("process", "continue", "speaker-node-1")
-    inside.until(lambda: lab.run("node-1", *ask), "the speaker of node-1 goes on")
+    inside.until(lambda: lab.fetch("node-1", READYZ), "the speaker of node-1 goes on")
     lab.change("process", "kill", "speaker-node-1")
     with pytest.raises(inside.CommandError):
-        lab.run("node-1", *ask)
+        lab.fetch("node-1", READYZ)
     lab.change("process", "start", "speaker-node-1")
-    inside.until(lambda: lab.run("node-1", *ask), "the speaker of node-1 is ready again")
+    inside.until(lambda: lab.fetch("node-1", READYZ), "the speaker of node-1 is ready again")
 
 
 def test_an_unknown_process_is_answered_with_those_that_there_are(lab: inside.Lab) -> None:
