@@ -177,6 +177,11 @@ def _ask(*words: str) -> int:
 
 
 def _logs(options: argparse.Namespace) -> int:
+    if not sandbox.LOGS.is_dir():
+        raise errors.LabError(
+            "this is not the inside of a lab, which has the logs; "
+            "for logs that outlive one, give --logs FOLDER when you start it"
+        )
     known = {
         str(path.relative_to(sandbox.LOGS).with_suffix("")): path
         for path in sorted(sandbox.LOGS.rglob("*.log"))

@@ -8,19 +8,22 @@ from collections.abc import Iterable, Sequence
 from lab import errors, machines
 
 # Duplicate address detection would delay every IPv6 address by a second or more.
-SYSCTLS = {
-    "net/ipv4/ip_forward": 1,
-    "net/ipv6/conf/all/forwarding": 1,
+HOST_SYSCTLS = {
     "net/ipv6/conf/all/accept_dad": 0,
     "net/ipv6/conf/default/accept_dad": 0,
     "net/ipv6/conf/default/accept_ra": 0,
     "net/ipv6/conf/default/dad_transmits": 0,
 }
+NODE_SYSCTLS = {
+    **HOST_SYSCTLS,
+    "net/ipv4/ip_forward": 1,
+    "net/ipv6/conf/all/forwarding": 1,
+}
 
 
 async def make_switches() -> None:
     """Make the bridges, with the control plane's own addresses on them."""
-    await _shell(_sysctls({key: 0 if "forward" in key else SYSCTLS[key] for key in SYSCTLS}))
+    await _shell(_sysctls(HOST_SYSCTLS))
     lines = ["link set lo up"]
     for switch in machines.SWITCHES:
         v4, v6 = switch.addresses(machines.CONTROL_PLANE)
@@ -49,7 +52,7 @@ async def plug_in(machine: machines.Machine, others: Iterable[machines.Machine])
         ]
     await _ip(lines)
     # After the namespace and before its addresses: an address added earlier would be tentative.
-    await _shell(_sysctls(SYSCTLS if machine.pod_subnets else _host_sysctls()), netns=name)
+    await _shell(_sysctls(NODE_SYSCTLS if machine.pod_subnets else HOST_SYSCTLS), netns=name)
     await _ip(_uplinks(machine), netns=name)
     if machine.pod_subnets:
         nodes = [other for other in others if other.pod_subnets and other != machine]
@@ -98,10 +101,6 @@ def _routes(node: machines.Machine) -> list[str]:
     """Return how others reach a node's Pods; replacing what an earlier life of it left."""
     (v4, v6), (pods4, pods6) = node.addresses, node.pod_subnets
     return [f"route replace {pods4} via {v4}", f"route replace {pods6} via {v6}"]
-
-
-def _host_sysctls() -> dict[str, int]:
-    return {key: value for key, value in SYSCTLS.items() if "forward" not in key}
 
 
 def _sysctls(values: dict[str, int]) -> str:

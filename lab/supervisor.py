@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The program inside the sandbox: brings the lab up, runs the command, takes the lab down.
 
-``python -m lab.supervisor PIPE`` is started by :mod:`lab.sandbox` and
-by nobody else. Its exit status is the command's, or 1 when the lab failed.
+``python -m lab.supervisor PIPE`` is started by :mod:`lab.sandbox` and by
+nobody else. Its exit status is the command's, or 1 when the lab failed.
 """
 
 import asyncio

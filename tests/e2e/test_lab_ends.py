@@ -14,6 +14,7 @@ import pytest
 
 from lab import inside
 
+KILL_SCHEDULER = "grep -lx kube-scheduler /proc/[0-9]*/comm | cut -d/ -f3 | xargs kill -9"
 CONNECT = "import socket, sys; socket.create_connection(sys.argv[1:], timeout=5)"
 WAITING = 'trap "exit 42" INT TERM; echo the command runs; while :; do sleep 0.1; done'
 
@@ -92,7 +93,7 @@ def test_a_process_that_dies_fails_the_lab_and_its_log_is_shown(mark: str) -> No
         argv(
             "sh",
             "-c",
-            "grep -lx kube-scheduler /proc/[0-9]*/comm | cut -d/ -f3 | xargs kill -9; exec sleep 60",
+            f"{KILL_SCHEDULER}; exec sleep 60",
         ),
         env=environment(mark),
         stdin=subprocess.DEVNULL,

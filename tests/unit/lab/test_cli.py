@@ -31,6 +31,14 @@ def test_an_unknown_log_is_answered_with_those_that_there_are(
     )
 
 
+def test_outside_a_lab_one_is_told_how_to_keep_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sandbox, "LOGS", tmp_path / "none")
+    assert cli.main(["logs"]) == 1
+    assert "--logs FOLDER" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [
