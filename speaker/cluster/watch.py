@@ -8,7 +8,7 @@ outermost; they are told to `report` and waited out.
 import asyncio
 import dataclasses
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, Protocol
 
 from speaker.cluster import api
@@ -58,11 +58,8 @@ class Source(Protocol):
         """Yield watch events until the server ends the stream."""
 
 
-class Report(Protocol):
-    """Told of every fault, and of every sign of life (`error` None)."""
-
-    def __call__(self, resource: api.Resource, error: api.ApiError | None) -> None:
-        """Take note."""
+Report = Callable[[api.Resource, api.ApiError | None], None]
+"""Told of every fault, and of every sign of life (None)."""
 
 
 async def follow(source: Source, resource: api.Resource, report: Report) -> AsyncIterator[Event]:
