@@ -2,11 +2,12 @@
 """`python -m app`: the webhook as a process."""
 
 import os
+import signal
 import sys
 
 import uvicorn
 
-from app import application, errors, logs, settings
+from app import application, collector, errors, logs, settings
 
 
 def main() -> int:
@@ -18,6 +19,9 @@ def main() -> int:
     except errors.SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    collector.relax()
+    # uvicorn hands the signal on once it has shut down; ending as usual cleans up after the worker.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=chosen.host,

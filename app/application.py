@@ -13,7 +13,7 @@ import fastapi
 import structlog
 from fastapi.openapi import utils as openapi_utils
 
-from app import events, metrics, serving
+from app import events, metrics, serving, worker
 from app.hooks import call, table
 from app.models import hooks
 from app.settings import Settings
@@ -51,6 +51,7 @@ def create(
         )
     )
     keys = settings.keys
+    large = worker.Worker()
 
     def context() -> call.Call:
         return call.Call(now=clock(), keys=keys)
@@ -59,12 +60,17 @@ def create(
         title="l2-load-balancer webhook",
         summary="Answers Metacontroller's hooks; keeps no state.",
         version=_version(),
-        lifespan=_lifespan(recorder),
+        lifespan=_lifespan(recorder, large),
     )
+    app.state.worker = large
     schemas: dict[str, Any] = {}
     for hook in table.HOOKS:
         serve = serving.endpoint(
-            hook, context=context, recorder=recorder, max_body_bytes=settings.max_body_bytes
+            hook,
+            context=context,
+            recorder=recorder,
+            large=large,
+            max_body_bytes=settings.max_body_bytes,
         )
         app.add_api_route(
             hook.path,
@@ -90,16 +96,18 @@ def create(
 
 
 def _lifespan(
-    recorder: events.Recorder,
+    recorder: events.Recorder, large: worker.Worker
 ) -> Callable[[fastapi.FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: fastapi.FastAPI) -> AsyncIterator[None]:
         del app
+        large.start()
         posting = asyncio.create_task(recorder.run())
         posting.add_done_callback(_seen)
         yield
         posting.cancel()
         await asyncio.wait([posting])
+        large.close()
 
     return lifespan
 

@@ -4,22 +4,21 @@
 import time
 from collections.abc import Awaitable, Callable
 
-import anyio
-import anyio.to_thread
 import structlog
 from fastapi import Request, Response
 
-from app import errors, events, metrics
+from app import errors, events, metrics, worker
 from app.hooks import call, table
 from app.models import hooks
 
-# Below this an answer takes about a millisecond, less than handing it to a thread is worth.
+# Below this an answer takes a few milliseconds; handing it to another process costs one.
 INLINE_BYTES = 128 * 1024
 _OUTCOMES: dict[type[errors.HookError], str] = {
     errors.MalformedRequestError: "malformed",
     errors.NotJsonError: "not_json",
     errors.RefusedError: "refused",
     errors.TooLargeError: "too_large",
+    worker.WorkerDiedError: "failed",
 }
 JSON = "application/json"
 
@@ -33,13 +32,13 @@ def endpoint(
     *,
     context: Callable[[], call.Call],
     recorder: events.Recorder,
+    large: worker.Worker,
     max_body_bytes: int,
 ) -> Endpoint:
     """Return what serves a hook; `context` gives the moment and the settings of each call."""
     seconds = metrics.SECONDS.labels(hook.name)
     sizes = metrics.REQUEST_BYTES.labels(hook.name)
     ok = metrics.CALLS.labels(hook.name, "ok")
-    one_at_a_time = anyio.CapacityLimiter(1)  # more would only wait for the same interpreter
 
     async def serve(request: Request) -> Response:
         try:
@@ -47,11 +46,10 @@ def endpoint(
             began = time.perf_counter()
             sizes.observe(len(body))
             if len(body) < INLINE_BYTES:
-                content, answer = _respond(hook, body, context())
+                answer = hook.respond(body, context())
+                content = hooks.encode(answer.body)
             else:
-                content, answer = await anyio.to_thread.run_sync(
-                    _respond, hook, body, context(), limiter=one_at_a_time
-                )
+                content, answer = await large.respond(hook.name, body, context())
         except errors.HookError as error:
             outcome = _OUTCOMES[type(error)]
             metrics.CALLS.labels(hook.name, outcome).inc()
@@ -74,11 +72,6 @@ def endpoint(
         return Response(content, media_type=JSON)
 
     return serve
-
-
-def _respond(hook: table.Hook, body: bytes, context: call.Call) -> tuple[bytes, call.Answer]:
-    answer = hook.respond(body, context)
-    return hooks.encode(answer.body), answer
 
 
 def _error(status: int, message: str) -> Response:

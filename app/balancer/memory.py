@@ -3,6 +3,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from app.service import user
 from contract import announcement, child, names
 from contract import errors as contract_errors
 
+MAX_REMEMBERED: Final = 8192  # readings of children; about 2 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
 _LAST_APPLIED: Final = "metacontroller.k8s.io/last-applied-configuration"
 # The parts of a child that we write. Only these are ever sent back from what an object says of
@@ -119,7 +121,7 @@ def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone
         )
     metadata = manifest["metadata"]
     try:
-        decoded = child.decode(manifest)
+        decoded = _decode(manifest)
     except contract_errors.ContractError as error:
         decoded = _decode_last_applied(manifest, error)
     ordinal = _ordinal(decoded)
@@ -134,6 +136,40 @@ def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone
         created=user.timestamp(metadata),
         announcement=announcement.decode_status(manifest, address=decoded.address),
         terminating=bool(metadata.get("deletionTimestamp")),
+    )
+
+
+def _decode(manifest: kubernetes.Service) -> child.Child:
+    """Read a child; the same words are read once, since nearly all come again at each sync."""
+    metadata = manifest["metadata"]
+    ports = (manifest.get("spec") or {}).get("ports") or []
+    return _decode_words(
+        metadata.get("namespace", ""),
+        metadata.get("name", ""),
+        tuple((metadata.get("annotations") or {}).items()),
+        tuple((metadata.get("labels") or {}).items()),
+        tuple(tuple(port.items()) for port in ports),
+    )
+
+
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _decode_words(
+    namespace: str,
+    name: str,
+    annotations: tuple[tuple[str, str], ...],
+    labels: tuple[tuple[str, str], ...],
+    ports: tuple[tuple[tuple[str, Any], ...], ...],
+) -> child.Child:
+    return child.decode(
+        {
+            "metadata": {
+                "annotations": dict(annotations),
+                "labels": dict(labels),
+                "name": name,
+                "namespace": namespace,
+            },
+            "spec": {"ports": [dict(port) for port in ports]},
+        }
     )
 
 

@@ -63,6 +63,7 @@ class Hooks:
 
     def close(self) -> None:
         self.runner.run(self.client.aclose())
+        self.app.state.worker.close()
         self.runner.close()
 
 

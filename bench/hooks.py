@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""How long the hooks take: the real webhook process, real HTTP, requests as Metacontroller's.
+
+p50, p99 and worst are what a client on the same machine waits; cpu is the processor time of the
+webhook and its worker, a call, which a busy machine changes little. The last rows show what the
+small hooks wait while large syncs run without a pause, and the memory of webhook and worker.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from bench import requests
+
+SIZES: Final = ((10, 5), (100, 20), (1000, 100))  # Services of 3 addresses, and nodes
+START_TIMEOUT_S: Final = 20.0
+RESIDENT: Final = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
+Json = dict[str, Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table, and write it as JSON where `--json` says."""
+    parser = argparse.ArgumentParser(prog="python -m bench hooks", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--calls", type=int, default=60, help="large syncs a row (default: 60)")
+    chosen = parser.parse_args(arguments)
+    with webhook() as (client, pid):
+        rows = list(_rows(client, pid, chosen.calls))
+    for row in rows:
+        print("  ".join(f"{key} {value}" for key, value in row.items()))
+    if chosen.json is not None:
+        report = {"bench": "hooks", "load": os.getloadavg()[0], "cores": os.cpu_count()}
+        chosen.json.write_text(json.dumps(report | {"rows": rows}, indent=1), encoding="utf-8")
+    return 0
+
+
+@contextlib.contextmanager
+def webhook() -> Iterator[tuple[httpx.Client, int]]:
+    """Run the webhook as a process, and yield a client of it and its process id."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen([*command, "--log-level", "error"])
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            _wait_until_ready(client, process)
+            yield client, process.pid
+    finally:
+        process.terminate()
+        process.wait(START_TIMEOUT_S)
+
+
+def _wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the webhook ended with status {process.returncode}")
+        with contextlib.suppress(httpx.TransportError):
+            if client.get("/readyz").is_success:
+                return
+        time.sleep(0.05)
+    raise SystemExit(f"the webhook was not ready within {START_TIMEOUT_S:.0f} s")
+
+
+def _rows(client: httpx.Client, pid: int, calls: int) -> Iterator[Json]:
+    largest = b""
+    for services, nodes in SIZES:
+        first, at_rest = bodies(services, nodes, _post(client, "balancer/sync"))
+        label = f"balancer sync, {services} Services x 3, {nodes} nodes"
+        rounds = calls if services > SIZES[0][0] else calls * 5
+        yield _measured(
+            f"{label}, from nothing",
+            client,
+            pid,
+            hook="balancer/sync",
+            body=first,
+            calls=calls // 3,
+        )
+        yield _measured(
+            f"{label}, at rest", client, pid, hook="balancer/sync", body=at_rest, calls=rounds
+        )
+        largest = at_rest
+    service = requests.service("web")
+    customize = json.dumps(requests.customize(service)).encode()
+    sync = json.dumps(requests.decorator(service, children=_children(service))).encode()
+    yield _measured(
+        "service customize", client, pid, hook="service/customize", body=customize, calls=2000
+    )
+    yield _measured(
+        "service sync, 3 children", client, pid, hook="service/sync", body=sync, calls=1000
+    )
+    with _busy(client, largest):
+        yield _measured(
+            "service customize, during large syncs",
+            client,
+            pid,
+            hook="service/customize",
+            body=customize,
+            calls=2000,
+        )
+    yield {"row": "resident memory", "webhook_mb": _resident_mb(pid), "all_mb": _tree_mb(pid)}
+
+
+def bodies(services: int, nodes: int, sync: Callable[[bytes], Json]) -> tuple[bytes, bytes]:
+    """Return a balancer's sync request before anything exists, and once all is at rest."""
+    parent = requests.balancer(addressPool=["10.0.0.0/16"], ipCount=3)
+    members = [requests.node(f"node-{n:03}") for n in range(nodes)]
+    asking = [requests.service(f"web-{n}", namespace=f"team-{n % 20}") for n in range(services)]
+    first = requests.composite(parent, services=asking, nodes=members)
+    answer = sync(json.dumps(first).encode())
+    parent["status"] = answer["status"] | {"observedGeneration": 1}
+    children = [requests.observe(child, parent=parent) for child in answer["children"]]
+    at_rest = requests.composite(parent, services=asking, nodes=members, children=children)
+    return json.dumps(first).encode(), json.dumps(at_rest).encode()
+
+
+def _children(service: Json) -> list[Json]:
+    parent = requests.balancer()
+    request = requests.composite(
+        parent, services=[service], nodes=[requests.node(f"n{n}", images=0) for n in range(3)]
+    )
+    with webhook() as (client, _):
+        answer = _post(client, "balancer/sync")(json.dumps(request).encode())
+    return [requests.observe(child, parent=parent) for child in answer["children"]]
+
+
+def _post(client: httpx.Client, hook: str) -> Callable[[bytes], Json]:
+    def post(body: bytes) -> Json:
+        response = client.post(f"/hooks/{hook}", content=body)
+        if response.status_code != httpx.codes.OK:
+            raise SystemExit(f"{hook} answered {response.status_code}: {response.text[:500]}")
+        answer: Json = response.json()
+        return answer
+
+    return post
+
+
+def _measured(
+    row: str, client: httpx.Client, pid: int, *, hook: str, body: bytes, calls: int
+) -> Json:
+    path = f"/hooks/{hook}"
+    for _ in range(3):
+        client.post(path, content=body)
+    took = []
+    cpu_s = _tree_cpu_s(pid)
+    for _ in range(calls):
+        began = time.perf_counter()
+        response = client.post(path, content=body)
+        took.append((time.perf_counter() - began) * 1000)
+        if response.status_code != httpx.codes.OK:
+            raise SystemExit(f"{hook} answered {response.status_code}: {response.text[:500]}")
+    cpu_s = _tree_cpu_s(pid) - cpu_s
+    took.sort()
+    return {
+        "row": row,
+        "p50_ms": round(statistics.median(took), 2),
+        "p99_ms": round(took[int(len(took) * 0.99)], 2),
+        "worst_ms": round(took[-1], 2),
+        "cpu_ms": round(cpu_s * 1000 / calls, 2),
+        "calls": calls,
+        "request_kb": len(body) // 1024,
+    }
+
+
+@contextlib.contextmanager
+def _busy(client: httpx.Client, body: bytes) -> Iterator[None]:
+    """Send large syncs one after another for as long as the block runs."""
+    done = threading.Event()
+
+    def send() -> None:
+        with httpx.Client(base_url=client.base_url, timeout=60) as other:
+            while not done.is_set():
+                other.post("/hooks/balancer/sync", content=body)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _resident_mb(pid: int) -> int:
+    match = RESIDENT.search(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    return int(match[1]) // 1024 if match else 0
+
+
+def _tree_cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime
+    return own + sum(_tree_cpu_s(child) for child in _children_of(pid))
+
+
+def _children_of(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
+    return [int(child) for child in listed.split()]
+
+
+def _tree_mb(pid: int) -> int:
+    return _resident_mb(pid) + sum(_tree_mb(child) for child in _children_of(pid))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
