@@ -103,20 +103,23 @@ def build(plan: Plan) -> None:
     root = Path(plan["root"])
     mount("tmpfs", root, kind="tmpfs", options="mode=755")
     links = {where(path): target for path, target in plan["links"].items()}
-    volumes = {where(volume["path"]): volume for volume in plan["volumes"]}
-    populate(root, Path("/"), Places.of([*links, *volumes]))
-    own_folders(root)
+    mounts = {where(volume["path"]): volume for volume in plan["volumes"]}
+    hidden = {*OWN, *mounts}
     for path in map(Path, plan["paths"]):
-        if path.is_relative_to("/run") or path.is_relative_to("/tmp"):
-            bind(path, within(root, path), read_only=True)
+        if not hidden.isdisjoint(path.parents):
+            mounts.setdefault(path, {"source": str(path), "read_only": True})
+    populate(root, Path("/"), Places.of([*links, *mounts]))
+    own_folders(root)
     for path, target in links.items():
         within(root, path).symlink_to(target)
-    # The outer of two nested mounts first, or it would hide the inner.
-    for path, volume in sorted(volumes.items(), key=lambda item: len(item[0].parts)):
-        bind(Path(volume["source"]), within(root, path), read_only=volume["read_only"])
+    for path, mounted in mounts.items():
+        make_point(Path(mounted["source"]), within(root, path))
     if plan["read_only"]:
-        for path in (root, root / "tmp", root / "run"):
-            mount("none", path, flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
+        for folder in (root, root / "tmp", root / "run"):
+            mount("none", folder, flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
+    # The outer of two nested mounts first, or it would hide the inner.
+    for path, mounted in sorted(mounts.items(), key=lambda item: len(item[0].parts)):
+        bind(Path(mounted["source"]), within(root, path), read_only=mounted["read_only"])
     os.chroot(root)
     os.chdir("/")
 
@@ -179,13 +182,20 @@ def own_folders(root: Path) -> None:
     (root / "dev" / "shm").mkdir(mode=0o1777)
 
 
-def bind(source: Path, target: Path, *, read_only: bool) -> None:
-    """Show a file or folder, with all that is mounted within, at another place too."""
+def make_point(source: Path, target: Path) -> None:
+    """Let there be something of the source's kind to mount it on."""
+    if target.exists():
+        return
     if source.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch()
+
+
+def bind(source: Path, target: Path, *, read_only: bool) -> None:
+    """Show a file or folder, with all that is mounted within, at another place too."""
+    make_point(source, target)
     mount(str(source), target, flags=MS_BIND | MS_REC)
     if read_only:
         # struct mount_attr: attr_set, attr_clr, propagation, userns_fd

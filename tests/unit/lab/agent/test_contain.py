@@ -136,6 +136,14 @@ def test_a_folder_below_tmp_can_be_shown_to_it(tmp_path: Path) -> None:
     assert lines(tmp_path, f"cat {tmp_path}/program") == ["here"]
 
 
+def test_a_volume_at_tmp_does_not_hide_it(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("here\n")
+    volumes = [{"path": "/tmp", "source": "/run/data", "read_only": False}]
+    script = f"cat {tmp_path}/program; touch /tmp/scratch"
+    names = {"path": "/.names", "source": "/run/names", "read_only": True}
+    assert lines(tmp_path, script, volumes=[*volumes, names], directory="/") == ["here"]
+
+
 def test_nothing_else_of_the_machines_run_and_tmp_is_seen(tmp_path: Path) -> None:
     assert lines(tmp_path, "ls /run; ls /tmp", paths=[]) == ["secrets"]
 
