@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e lint fmt lock clean
+.PHONY: help demo test unit e2e examples lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 SOURCES := app contract speaker lab bench tests
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## build what is missing and tell the main job in the lab, without root
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.demo $(DEMO_ARGS)
@@ -24,8 +24,11 @@ unit: $(READY)  ## unit and hook tests: no cluster, no network
 e2e: $(READY)  ## end-to-end tests on a real API server in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e
 
+examples: $(READY)  ## record examples/hooks/ anew in the lab
+	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.record
+
 lint: $(READY)  ## ruff, mypy strict, import linter
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-cache
