@@ -161,13 +161,16 @@ class Recorder:
                 reason=event.reason,
                 note=event.note,
             )
-            if self._cluster is None:
-                metrics.EVENTS.labels("logged").inc()
-                continue
-            try:
-                self._waiting.put_nowait(event)
-            except asyncio.QueueFull:
-                metrics.EVENTS.labels("dropped").inc()
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if self._cluster is None:
+            metrics.EVENTS.labels("logged").inc()
+            return
+        try:
+            self._waiting.put_nowait(event)
+        except asyncio.QueueFull:
+            metrics.EVENTS.labels("dropped").inc()
 
     def _is_repeated(self, event: Event) -> bool:
         words = event.uid, event.reason, event.note

@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from app import events, pending
@@ -13,6 +13,7 @@ from app.balancer import memory, picture, shortfalls, spec, status, wishes
 from app.placement import model, place
 from app.service import user
 from contract import child, pool
+from contract.names import AnnouncedReason
 
 RELEASE_AFTER_S: Final = 5  # 'kubectl replace' wipes the mirrored label for well below a second
 # How soon to look again for a child that was answered and is not there, by the age of what asks
@@ -104,6 +105,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         ),
         resync_after_s=_resync_after_s(served, keeping, seen, now=now),
         left_alone=seen.left_alone,
+        told=tuple(_replaced(served, now=now)),
     )
 
 
@@ -247,6 +249,33 @@ def _with_left_alone(
         else:
             by_name.setdefault(_identity(one.manifest), one.manifest)
     return [by_name[name] for name in sorted(by_name)]
+
+
+def _replaced(served: Iterable[_Served], *, now: dt.datetime) -> Iterator[events.Event]:
+    """Yield what is to be told of addresses that a stranger uses."""
+    for one in served:
+        before = {observed.ordinal: observed for observed in one.observed}
+        for assigned in one.outcome.assigned:
+            old = before.get(assigned.ordinal)
+            if old is None or old.announcement is None or old.child.address == assigned.address:
+                continue
+            if old.announcement.reason is AnnouncedReason.ADDRESS_IN_USE:
+                yield events.Event(
+                    api_version="v1",
+                    kind="Service",
+                    namespace=one.service.namespace,
+                    name=one.service.name,
+                    uid=one.service.uid,
+                    warning=True,
+                    reason=AnnouncedReason.ADDRESS_IN_USE,
+                    note=(
+                        f"{old.announcement.message}, a stranger; the Service gets "
+                        f"{assigned.address} instead: find that machine, or take the address out "
+                        "of spec.addressPool"
+                    ),
+                    action="ReplaceAddress",
+                    moment=now,
+                )
 
 
 def _identity(manifest: Mapping[str, Any]) -> tuple[str, str]:

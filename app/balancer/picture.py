@@ -24,8 +24,8 @@ class Picture:
     """All that a sync decides from.
 
     `services` are those that are this balancer's to serve. `frozen` are namespace and name of
-    those that cannot be judged now: they keep what they have. `present` are namespace and UID of
-    every Service that is there, ours or not. `older` are the older balancers.
+    those that cannot be judged now: they keep what they have. `present` are the UIDs, by namespace
+    and name, of all Services that are there, ours or not. `older` are the older balancers.
     """
 
     balancer: spec.Balancer
@@ -34,7 +34,7 @@ class Picture:
     excluded: Mapping[str, Exclusion]
     services: tuple[user.UserService, ...]
     frozen: frozenset[tuple[str, str]]
-    present: frozenset[tuple[str, str]]
+    present: Mapping[tuple[str, str], str]
     terminating_namespaces: frozenset[str]
     children: memory.Memory
     left_alone: tuple[memory.LeftAlone, ...]
@@ -144,12 +144,12 @@ def _services(
 ) -> tuple[
     tuple[user.UserService, ...],
     frozenset[tuple[str, str]],
-    frozenset[tuple[str, str]],
+    dict[tuple[str, str], str],
     list[memory.LeftAlone],
 ]:
     ours: list[user.UserService] = []
     frozen: set[tuple[str, str]] = set()
-    present: set[tuple[str, str]] = set()
+    present: dict[tuple[str, str], str] = {}
     left_alone: list[memory.LeftAlone] = []
     for key in sorted(services):
         manifest = services[key]
@@ -160,8 +160,7 @@ def _services(
             namespace, _, name = key.partition("/")
             frozen.add((namespace, name))
             continue
-        identity = service.namespace, service.uid
-        present.add(identity)
+        present[service.namespace, service.name] = service.uid
         if service.terminating or not service.ours or service.balancer is None:
             continue
         # A Service can be seen before its namespace, which may then be terminating for all we know.
@@ -169,4 +168,4 @@ def _services(
             frozen.add((service.namespace, service.name))
         elif service.ask.balancer == balancer:
             ours.append(service)
-    return tuple(ours), frozenset(frozen), frozenset(present), left_alone
+    return tuple(ours), frozenset(frozen), present, left_alone

@@ -29,17 +29,18 @@ class Kept:
 def kept(seen: picture.Picture) -> tuple[Kept, ...]:
     """Return the children to keep as they are, by namespace and UID of their Service.
 
-    A Service that is there, and is not this balancer's any more, keeps nothing; one that is not
-    there may have lost its label for a moment only.
+    A Service that is there and is not this balancer's any more keeps nothing, nor does one whose
+    name another Service has by now; one that is not there may have lost its label for a moment.
     """
     asked = {(service.namespace, service.uid) for service in seen.services}
     found = []
     for (namespace, uid), observed in sorted(seen.children.by_service.items()):
         if (namespace, uid) in asked or namespace in seen.terminating_namespaces:
             continue
-        if (namespace, observed[0].child.service) in seen.frozen:
+        name = namespace, observed[0].child.service
+        if name in seen.frozen:
             found.append(Kept(namespace, uid, observed, missing=False))
-        elif (namespace, uid) not in seen.present:
+        elif name not in seen.present:
             staying = tuple(one for one in observed if not one.terminating)
             if staying:
                 found.append(Kept(namespace, uid, staying, missing=True))

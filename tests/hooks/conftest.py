@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import application, logs, settings
+from app import application, events, logs, settings
 from bench import requests
 from contract import names
 
@@ -38,12 +38,23 @@ class Clock:
         return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class Recorder(events.Recorder):
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.recorded: list[events.Event] = []
+
+    def _take(self, event: events.Event) -> None:
+        self.recorded.append(event)
+
+
 class Hooks:
     """The application over HTTP, without a network."""
 
     def __init__(self, clock: Clock, chosen: settings.Settings | None = None) -> None:
         self.clock = clock
-        self.app = application.create(chosen or settings.Settings(), clock=clock)
+        recorder = Recorder()
+        self.events = recorder.recorded
+        self.app = application.create(chosen or settings.Settings(), clock=clock, recorder=recorder)
         self.runner = asyncio.Runner()
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://webhook")

@@ -24,6 +24,7 @@ def test_an_address_in_use_by_a_stranger_is_replaced_and_quarantined(world):
     assert bad not in world.addresses("shop/web")
     assert len(world.addresses("shop/web")) == 2
     assert world.balancers["front"]["status"]["quarantined"] == [bad]
+    assert [e.reason for e in world.hooks.events if bad in e.note and e.warning] == ["AddressInUse"]
     world.add(requests.service("api"))
     world.settle()
     assert bad not in world.addresses("shop/api")
@@ -191,6 +192,20 @@ def test_the_moment_of_release_is_not_put_off_by_further_syncs(world):
     world.clock.advance(4)
     world.sync_balancer("front")
     assert world.children == {}
+
+
+def test_a_service_deleted_and_made_anew_does_not_wait_for_the_old_ones_release(world):
+    world.add(requests.service("web"))
+    world.settle()
+    before = world.addresses("shop/web")
+    anew = requests.service("web")
+    anew["metadata"]["uid"] = requests.uid("anew")
+    world.add(anew)
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert not any(
+        names.CHILD_RELEASE_AFTER in c["metadata"]["annotations"] for c in world.children.values()
+    )
 
 
 def test_a_terminating_namespace_is_left_out(world):

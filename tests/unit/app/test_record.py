@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.service import record
+from contract import names
+
+addresses = st.lists(
+    st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), min_size=1, max_size=8, unique=True
+)
+
+
+def standing(message):
+    return [{"type": names.ASSIGNED_CONDITION, "message": message}]
+
+
+@given(addresses, st.sampled_from(["", "2 more are missing; extend from here"]))
+def test_what_a_message_records_is_read_back(given_addresses, rest):
+    message = record.sentence(given_addresses, "front", rest)
+    assert list(record.addresses(standing(message))) == given_addresses
+    assert rest in message
+
+
+def test_without_addresses_the_rest_is_the_message():
+    assert record.sentence([], "front", "none is free") == "none is free"
+
+
+def test_what_was_had_is_recorded_too():
+    address = ipaddress.ip_address("192.0.2.1")
+    message = record.sentence([address], "front", "it is gone", verb="had")
+    assert record.addresses(standing(message)) == (address,)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None,
+        3,
+        "",
+        "address 192.0.2.1 belongs to Service shop/web",
+        "another load balancer has written 192.0.2.1 into the status",
+        "has from front",
+        "has : from front",
+    ],
+)
+def test_other_messages_record_nothing(message):
+    assert record.addresses(standing(message)) == ()
+
+
+def test_only_our_own_condition_counts():
+    assert record.addresses([{"type": "Other", "message": "has 192.0.2.1 from front"}]) == ()
