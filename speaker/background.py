@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from contract import announcement
+from contract import announcement, names
 from speaker import errors, fitness, http, knowledge, log, metrics, observed, settings
 from speaker.cluster import api, cache, reports, watch
 from speaker.protocol import events
@@ -76,8 +76,8 @@ class ReportWriter:
         """Note that a child may have to say something else."""
         self._woken.set()
 
-    def seen(self, key: watch.Key) -> None:
-        """Note that the watch spoke of this child."""
+    def seen(self, key: watch.Key | None) -> None:
+        """Note that the watch spoke of this child, or of all."""
         self._reports.seen(key)
 
     async def run(self) -> NoReturn:
@@ -97,10 +97,13 @@ class ReportWriter:
                     await self._woken.wait()
 
     async def last_words(self) -> None:
-        """Write at most what is due this instant, before the process ends."""
+        """Say before the process ends which addresses nobody has taken over."""
+        children = self._known.children.by_key
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_WITHIN_S):
-                await self._write_due()
+                for key, want in self._wanted(time.monotonic()).items():
+                    if want.reason is names.AnnouncedReason.NO_CANDIDATE:
+                        await self._write(reports.Report(children[key], want))
 
     def _wanted(self, now: float) -> dict[watch.Key, announcement.Announcement]:
         return self._observed.wanted(self._known.children.by_key.values(), now)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from speaker import (
@@ -30,6 +30,7 @@ from speaker.links import watch as links_watch
 from speaker.protocol import events
 
 COALESCE_S: Final = 0.02  # changes within this are told to the core together
+REFRESH_SHARE: Final = 4.0  # at least so many times as long as the last one took is waited
 LIVE_WITHIN_S: Final = 2.0  # how long the API server is waited for before the cache counts
 LEAVE_WITHIN_S: Final = 12.0  # a little more than the core gives itself
 
@@ -41,13 +42,14 @@ class Daemon:
     """
 
     def __init__(self, chosen: settings.Settings, cluster: api.Api, logger: log.Logger) -> None:
-        keys = settings.read_keys(chosen.keys)
+        self._keys = settings.read_keys(chosen.keys)
         self._settings = chosen
         self._api = cluster
         self._log = logger
         self._loop = asyncio.get_running_loop()
         self._left = asyncio.Event()
         self._refreshing: asyncio.TimerHandle | None = None
+        self._refresh_took_s = 0.0
         self._failure: BaseException | None = None
         self._told: lists.Lists | None = None
         self._told_complete = False
@@ -66,7 +68,9 @@ class Daemon:
             changed=self._acted,
         )
         self.driver = driver.Driver(
-            events.Config(group=chosen.group, node=chosen.node, epoch=os.urandom(8), keys=keys),
+            events.Config(
+                group=chosen.group, node=chosen.node, epoch=os.urandom(8), keys=self._keys
+            ),
             self.observed,
             pace=chosen.probe,
             announce_rate=chosen.announce_rate,
@@ -76,16 +80,6 @@ class Daemon:
         self._reports = background.ReportWriter(
             cluster, self.known, self.observed, self.metrics, logger
         )
-        self._tasks = {
-            "children": self._follow(view.CHILDREN, self._on_children),
-            "balancers": self._follow(view.BALANCERS, self._on_balancers),
-            "own Node": self._follow(view.own_node(chosen.node), self._on_node),
-            "cached lists": self._use_cache(),
-            "cache": self._cache.run(),
-            "reports": self._reports.run(),
-            "keys": background.follow_keys(chosen.keys, keys, self.driver.tell, logger),
-            "health": background.poll_health(chosen, self.known, self._judged),
-        }
 
     async def run(self) -> None:
         """Work until everything is handed over; raises what made it impossible to go on."""
@@ -95,8 +89,8 @@ class Daemon:
         followed = links_watch.LinkWatch(self._on_links)
         server = await self._serve()
         self._log.info("started", node=self._settings.node, group=self._settings.group)
-        tasks = [asyncio.create_task(work, name=name) for name, work in self._tasks.items()]
-        leaving = asyncio.create_task(self._left.wait(), name="leaving")
+        tasks = [asyncio.create_task(work) for work in self._background()]
+        leaving = asyncio.create_task(self._left.wait())
         try:
             waiting = {leaving, *tasks}
             while not leaving.done():
@@ -130,6 +124,17 @@ class Daemon:
             and self._told is not None
             and self._told.interfaces <= self.driver.segments.keys()
         )
+
+    def _background(self) -> Iterator[Coroutine[Any, Any, None]]:
+        chosen = self._settings
+        yield self._follow(view.CHILDREN, self._on_children)
+        yield self._follow(view.BALANCERS, self._on_balancers)
+        yield self._follow(view.own_node(chosen.node), self._on_node)
+        yield self._use_cache()
+        yield self._cache.run()
+        yield self._reports.run()
+        yield background.follow_keys(chosen.keys, self._keys, self.driver.tell, self._log)
+        yield background.poll_health(chosen, self.known, self._judged)
 
     async def _serve(self) -> asyncio.Server | None:
         if self._settings.listen is None:
@@ -168,8 +173,7 @@ class Daemon:
         self._log.warning("API server", error=str(error), then="goes on with what it knows")
 
     def _on_children(self, event: watch.Event) -> None:
-        if not isinstance(event, watch.Snapshot):
-            self._reports.seen(event.key)
+        self._reports.seen(None if isinstance(event, watch.Snapshot) else event.key)
         if self.known.children.apply(event):
             self._cluster_changed()
 
@@ -208,7 +212,8 @@ class Daemon:
         if self.known.complete:
             self._cache.wake()
         if self._refreshing is None:
-            self._refreshing = self._loop.call_later(COALESCE_S, self._refresh)
+            wait_s = max(COALESCE_S, REFRESH_SHARE * self._refresh_took_s)
+            self._refreshing = self._loop.call_later(wait_s, self._refresh)
 
     def _judged(self) -> None:
         """Tell the core how fit this node is, and what it declines."""
@@ -225,6 +230,7 @@ class Daemon:
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._refreshing = None
+        began = time.monotonic()
         now_listed = self.known.lists()
         ethernet = [link for link in self.known.links.links.values() if link.ethernet]
         self.driver.use_links(ethernet, now_listed.interfaces)
@@ -240,3 +246,4 @@ class Daemon:
             self._log.warning("not announced", why=complaint)
         self._complaints = complaints
         self._reports.wake()
+        self._refresh_took_s = time.monotonic() - began

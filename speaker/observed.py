@@ -61,6 +61,7 @@ class Observed:
         self._changed = changed
         self._held: dict[_Place, _Held] = {}
         self._refused: dict[_Place, announcement.Announcement] = {}
+        self._given_up: set[pool.Address] = set()
         self._conflicts: dict[_Place, _Conflict] = {}
         self._peers_known: tuple[events.PeerView, ...] = ()
         self._peers_known_at = -math.inf
@@ -74,17 +75,31 @@ class Observed:
     def wanted(
         self, children: Iterable[view.KnownChild], now: float
     ) -> dict[watch.Key, announcement.Announcement]:
-        """Return what this node wants the children's statuses to say; others are not its own."""
+        """Return what this node wants the children's statuses to say; others are not its own.
+
+        That nobody took an address over is said only where the status still names this node.
+        """
         says: dict[pool.Address, announcement.Announcement] = {
             address: refusal for (address, _), refusal in sorted(self._refused.items(), key=str)
         }
         for (address, interface), held in sorted(self._held.items(), key=str, reverse=True):
             says[address] = self._announcing(address, interface, held.mac, now)
-        return {
-            known.key: says[known.child.address]
-            for known in children
-            if known.child.address in says
-        }
+        wanted: dict[watch.Key, announcement.Announcement] = {}
+        for known in children:
+            address = known.child.address
+            if address in says:
+                wanted[known.key] = says[address]
+            elif (
+                address in self._given_up
+                and known.announced is not None
+                and known.announced.node == self._node
+            ):
+                wanted[known.key] = announcement.Announcement(
+                    address,
+                    names.AnnouncedReason.NO_CANDIDATE,
+                    f"{self._node} gave it up and no other listed node has taken it over",
+                )
+        return wanted
 
     def acted(self, action: events.Action, now: float) -> None:
         """Log, count and remember an action."""
@@ -94,6 +109,8 @@ class Observed:
             case events.Release(address, interface, cause, to):
                 held = self._held.pop((address, interface), None)
                 self._conflicts.pop((address, interface), None)
+                if to is None and cause is not events.ReleaseCause.DELETED:
+                    self._given_up.add(address)
                 self._metrics.released.add(interface, cause.value)
                 self._log.info(
                     "holder changed",
@@ -173,6 +190,7 @@ class Observed:
         now: float,
     ) -> None:
         self._held[address, interface] = _Held(self._mac_of(interface), now)
+        self._given_up.discard(address)
         self._metrics.taken.add(interface, cause.value)
         after_s = None
         if cause is events.TakeCause.HOLDER_DIED:

@@ -2,9 +2,10 @@
 """The pages: /metrics, /healthz, /readyz, and /status, which says what is believed and why."""
 
 import dataclasses
+import enum
 import http as http_codes
-import ipaddress
 import json
+import math
 import pathlib
 import resource
 import time
@@ -69,31 +70,36 @@ def _status(speaker: "daemon.Daemon") -> str:
     believed = speaker.driver.core.view(time.monotonic())
     node = speaker.known.node
     fit = speaker.known.fitness()
-    return json.dumps(
-        {
-            "node": speaker.known.name,
-            "fitness": {"rank": fit.rank.name, "why": fit.why},
-            "ownNode": None if node is None else dataclasses.asdict(node),
-            "proxyWell": speaker.known.proxy.well,
-            "listsComplete": speaker.known.complete,
-            "leaving": believed.leaving,
-            "links": [dataclasses.asdict(link) for link in speaker.known.links.links.values()],
-            "peers": [dataclasses.asdict(peer) for peer in believed.peers],
-            "addresses": [dataclasses.asdict(address) for address in believed.addresses],
-            "complaints": speaker.known.complaints(),
-        },
-        default=_plain,
-        indent=1,
-        allow_nan=False,
-    )
+    believes: dict[str, Any] = {
+        "node": speaker.known.name,
+        "fitness": {"rank": fit.rank.name.lower(), "why": fit.why},
+        "ownNode": None if node is None else dataclasses.asdict(node),
+        "proxyWell": speaker.known.proxy.well,
+        "listsComplete": speaker.known.complete,
+        "leaving": believed.leaving,
+        "links": [dataclasses.asdict(link) for link in speaker.known.links.links.values()],
+        "peers": [dataclasses.asdict(peer) for peer in believed.peers],
+        "addresses": [dataclasses.asdict(address) for address in believed.addresses],
+        "complaints": speaker.known.complaints(),
+    }
+    return json.dumps(_plain(believes), indent=1, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
+    """Return the value as JSON can show it; what is infinite or unknown is null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, bytes):
         return value.hex(":")
-    if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
-        return str(value)
-    raise TypeError(f"/status can not show a {type(value).__name__}")
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    if value is None or isinstance(value, str | int):
+        return value
+    return str(value)
 
 
 def _resident_b() -> int:

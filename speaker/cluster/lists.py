@@ -67,7 +67,5 @@ def _listed(
         failback_delay_s=voice.child.failback_delay_s,
         interfaces=tuple(link.name for link in announcing),
         declined=any(known.key in declined for known in group),
-        announced=any(
-            known.announced is not None and known.announced.reason.announced for known in group
-        ),
+        announced=any(known.announced_before for known in group),
     )

@@ -86,9 +86,12 @@ class Reports:
             return Report(child, want)
         return None
 
-    def seen(self, key: watch.Key) -> None:
-        """Trust what the watch says of this child again."""
-        self._written.pop(key, None)
+    def seen(self, key: watch.Key | None) -> None:
+        """Trust what the watch says of this child again, or of all."""
+        if key is None:
+            self._written.clear()
+        else:
+            self._written.pop(key, None)
 
     def failed(self, key: watch.Key, now: float) -> None:
         """Plan the write again."""

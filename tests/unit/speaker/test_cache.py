@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+import ipaddress
+import pathlib
+
+import pytest
+
+from contract import child, pool
+from speaker import errors
+from speaker.cluster import cache, view
+
+KNOWN = view.KnownChild(
+    child=child.Child(
+        "shop",
+        "web-l2-1",
+        "web",
+        "u",
+        "front",
+        ipaddress.ip_address("2001:db8::1"),
+        ("n1",),
+        1,
+        (child.Port(80),),
+        1,
+    ),
+    created=1_767_225_600,
+    version="7",
+    status={},
+    announced=None,
+)
+BALANCER = view.Balancer("front", ("2001:db8::/120",), pool.Pool.parse(["2001:db8::/120"]), False)
+
+
+def test_what_is_written_is_read_again(tmp_path: pathlib.Path) -> None:
+    file = cache.Cache(tmp_path / "run" / "speaker.json")
+    file.write([KNOWN], [BALANCER])
+    read = file.read()
+    assert read is not None
+    children, balancers = view.Children(), view.Balancers()
+    children.apply(read[0])
+    balancers.apply(read[1])
+    assert list(children.by_key.values()) == [KNOWN]
+    assert balancers.by_name == {"front": BALANCER}
+
+
+def test_without_a_file_there_is_nothing_to_go_on_with(tmp_path: pathlib.Path) -> None:
+    assert cache.Cache(tmp_path / "none.json").read() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format":1}', b"\xff"])
+def test_a_damaged_file_is_complained_of(tmp_path: pathlib.Path, content: bytes) -> None:
+    path = tmp_path / "speaker.json"
+    path.write_bytes(content)
+    with pytest.raises(errors.SpeakerError, match=r"speaker\.json"):
+        cache.Cache(path).read()
+
+
+def test_a_file_of_another_format_is_no_cache(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "speaker.json"
+    path.write_text('{"format": 99}', encoding="ascii")
+    assert cache.Cache(path).read() is None
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = cache.Cache(tmp_path / "speaker.json")
+    file.write([KNOWN], [BALANCER])
+    before = (tmp_path / "speaker.json").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(errors.SpeakerError, match="No space left"):
+        file.write([], [])
+    assert [path.name for path in tmp_path.iterdir()] == ["speaker.json"]
+    assert (tmp_path / "speaker.json").read_bytes() == before
+
+
+def test_without_a_path_nothing_is_kept() -> None:
+    nowhere = cache.Cache(None)
+    nowhere.write([KNOWN], [BALANCER])
+    assert nowhere.read() is None

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+import dataclasses
+import datetime as dt
+import ipaddress
+from typing import Any
+
+import pytest
+
+from contract import announcement, child, names
+from speaker.cluster import api, lists, view, watch
+from speaker.links import table
+
+ETH0 = table.Link(2, "eth0", b"\x02\0\0\0\0\1", ethernet=True, carrier=True)
+ETH1 = table.Link(3, "eth1", b"\x02\0\0\0\0\2", ethernet=True, carrier=True)
+LINKS = table.Table(
+    links={2: ETH0, 3: ETH1},
+    subnets={2: frozenset({ipaddress.ip_network("192.0.2.0/24")})},
+    default_links={4: (3,)},
+)
+
+
+def a_child(name: str = "web-l2-1", **fields: Any) -> child.Child:
+    defaults: dict[str, Any] = {
+        "namespace": "shop",
+        "name": name,
+        "service": "web",
+        "service_uid": "u-1",
+        "balancer": "front",
+        "address": ipaddress.ip_address("192.0.2.10"),
+        "nodes": ("n1", "n2"),
+        "list_version": 3,
+        "ports": (child.Port(80),),
+        "planned": 1,
+    }
+    return child.Child(**(defaults | fields))
+
+
+def manifest(
+    of: child.Child, created: str = "2026-01-01T00:00:00Z", status: dict[str, Any] | None = None
+) -> api.Manifest:
+    encoded = child.encode(of)
+    encoded["metadata"] |= {"creationTimestamp": created, "resourceVersion": "7"}
+    return {**encoded, "status": status or {}}
+
+
+def balancer(name: str = "front", **spec: Any) -> api.Manifest:
+    return {"metadata": {"name": name}, "spec": {"addressPool": ["192.0.2.0/28"], **spec}}
+
+
+def snapshot(*manifests: api.Manifest) -> watch.Snapshot:
+    return watch.Snapshot({watch.key_of(each): each for each in manifests})
+
+
+def changed(each: api.Manifest) -> watch.Changed:
+    return watch.Changed(watch.key_of(each), each)
+
+
+def announced_by(node: str, of: child.Child) -> dict[str, Any]:
+    said = announcement.Announcement.by(of.address, node=node, interface="eth0", mac="02:00")
+    return announcement.encode_status(said, previous={}, now=dt.datetime.now(dt.UTC))
+
+
+def lists_of(children: view.Children, declined: frozenset[watch.Key] = frozenset()) -> lists.Lists:
+    return lists.Lists.of("n1", children.by_key.values(), links=LINKS, declined=declined)
+
+
+def test_a_snapshot_deletes_what_it_does_not_name() -> None:
+    children = view.Children()
+    assert children.apply(snapshot(manifest(a_child("a")), manifest(a_child("b"))))
+    assert children.apply(snapshot(manifest(a_child("b"))))
+    assert list(children.by_key) == [("shop", "b")]
+
+
+def test_an_empty_first_list_is_news_and_an_equal_one_is_not() -> None:
+    children = view.Children()
+    assert children.apply(snapshot())
+    assert children.complete
+    assert not children.apply(snapshot())
+
+
+def test_statuses_that_others_write_are_no_news_but_the_first_is() -> None:
+    children = view.Children()
+    children.apply(snapshot(manifest(a_child())))
+    first = manifest(a_child(), status=announced_by("n1", a_child()))
+    assert children.apply(changed(first))  # the address is known to be ours from now on
+    assert not children.apply(changed(manifest(a_child(), status=announced_by("n2", a_child()))))
+    known = children.by_key["shop", "web-l2-1"]
+    assert known.announced is not None
+    assert known.announced.node == "n2"
+
+
+def test_a_child_that_can_not_be_read_stands_in_no_others_way() -> None:
+    children = view.Children()
+    broken = manifest(a_child("broken"))
+    broken["metadata"]["annotations"][names.CHILD_ADDRESS] = "mars"
+    children.apply(snapshot(broken, manifest(a_child("whole"))))
+    assert list(children.by_key) == [("shop", "whole")]
+    assert "mars" in children.complaints["shop", "broken"]
+    children.apply(changed(manifest(a_child("broken"))))
+    assert children.complaints == {}
+
+
+def test_a_child_that_becomes_unreadable_is_announced_no_longer() -> None:
+    children = view.Children()
+    children.apply(snapshot(manifest(a_child())))
+    broken = manifest(a_child())
+    broken["metadata"]["annotations"][names.CHILD_NODES] = "n1,n1"
+    assert children.apply(changed(broken))
+    assert not children.by_key
+
+
+@pytest.mark.parametrize("created", [None, "yesterday", 5])
+def test_a_child_without_a_creation_time_is_complained_of(created: Any) -> None:
+    bad = manifest(a_child())
+    bad["metadata"]["creationTimestamp"] = created
+    children = view.Children()
+    children.apply(snapshot(bad))
+    assert "creationTimestamp" in children.complaints["shop", "web-l2-1"]
+
+
+def test_no_address_is_allowed_before_a_balancer_is_known_or_outside_every_pool() -> None:
+    balancers = view.Balancers()
+    inside, outside = ipaddress.ip_address("192.0.2.10"), ipaddress.ip_address("192.0.2.99")
+    assert not balancers.allow(inside)
+    balancers.apply(snapshot(balancer()))
+    assert balancers.allow(inside)
+    assert not balancers.allow(outside)
+    balancers.apply(watch.Deleted(("", "front")))
+    assert not balancers.allow(inside)
+
+
+def test_a_pool_that_was_valid_keeps_its_addresses_while_it_is_broken() -> None:
+    balancers = view.Balancers()
+    balancers.apply(snapshot(balancer()))
+    balancers.apply(changed(balancer(addressPool=["192.0.2.300"])))
+    assert balancers.allow(ipaddress.ip_address("192.0.2.10"))
+    assert "192.0.2.300" in balancers.complaints["front"]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "ready"),
+    [
+        ([{"type": "Ready", "status": "True"}], True),
+        ([{"type": "Ready", "status": "False"}], False),
+        ([{"type": "Ready", "status": "Unknown"}], None),
+        ([], None),
+    ],
+)
+def test_an_unknown_readiness_is_no_information(
+    conditions: list[dict[str, str]], *, ready: bool | None
+) -> None:
+    assert view.read_node({"status": {"conditions": conditions}}).ready is ready
+
+
+def test_a_node_is_read_for_what_makes_it_unfit() -> None:
+    node = view.read_node(
+        {
+            "metadata": {"labels": {names.EXCLUDE_LABEL: ""}},
+            "spec": {"unschedulable": True},
+            "status": {"conditions": [{"type": "NetworkUnavailable", "status": "True"}]},
+        }
+    )
+    assert (node.excluded, node.cordoned, node.network_unavailable) == (True, True, True)
+    assert view.read_node({}) == view.OwnNode(None, False, False, False)
+
+
+def test_an_address_is_announced_where_its_subnet_is() -> None:
+    children = view.Children()
+    children.apply(snapshot(manifest(a_child())))
+    told = lists_of(children)
+    assert [entry.interfaces for entry in told.listed] == [("eth0",)]
+    assert told.interfaces == {"eth0"}
+    assert told.addresses == {"eth0": {ipaddress.ip_address("192.0.2.10")}}
+
+
+def test_children_of_other_nodes_are_told_but_need_no_interface() -> None:
+    children = view.Children()
+    children.apply(snapshot(manifest(a_child(nodes=("n7", "n8")))))
+    told = lists_of(children)
+    assert [entry.nodes for entry in told.listed] == [("n7", "n8")]
+    assert told.interfaces == frozenset()
+
+
+def test_children_that_share_an_address_speak_with_the_voice_of_the_oldest() -> None:
+    children = view.Children()
+    old = manifest(a_child("old", nodes=("n2", "n1")), created="2025-01-01T00:00:00Z")
+    young = manifest(a_child("young", nodes=("n1", "n2")))
+    for order in ((old, young), (young, old)):
+        children.apply(snapshot(*order))
+        (entry,) = lists_of(children).listed
+        assert entry.nodes == ("n2", "n1")
+        assert not entry.declined
+    (entry,) = lists_of(children, frozenset({("shop", "young")})).listed
+    assert entry.declined
+
+
+def test_what_goes_through_the_cache_is_read_the_same() -> None:
+    known = view.read_child(
+        manifest(
+            a_child(failback_delay_s=float("inf"), interfaces=("eth*",), health_check_port=31000),
+            status=announced_by("n1", a_child()),
+        )
+    )
+    assert view.read_child(view.child_manifest(known)) == known
+    pool = view.read_balancer(balancer(ignoreExcludeLabel=True))
+    assert view.read_balancer(view.balancer_manifest(pool)) == pool
+    assert dataclasses.replace(known, status={}) != known

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+import asyncio
+import ipaddress
+import struct
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speaker.links import rtnetlink, table, watch
+
+MAC = b"\x02\0\0\0\0\1"
+
+
+def link(index: int, name: str, **fields: object) -> table.Link:
+    defaults: dict[str, object] = {"ethernet": True, "carrier": True}
+    return table.Link(index, name, MAC, **(defaults | fields))  # type: ignore[arg-type]
+
+
+LINKS = table.Table(
+    links={
+        1: link(1, "lo", ethernet=False),
+        2: link(2, "eth0"),
+        3: link(3, "eth1"),
+        4: link(4, "bond0"),
+        5: link(5, "eno1", master=4, port_of="bond"),
+        6: link(6, "eth7", master=9, port_of="vrf"),
+        7: link(7, "wg0", ethernet=False),
+    },
+    subnets={
+        2: frozenset({ipaddress.ip_network("192.0.2.0/24")}),
+        4: frozenset({ipaddress.ip_network("198.51.100.0/24")}),
+        7: frozenset({ipaddress.ip_network("203.0.113.0/24")}),
+    },
+    default_links={4: (3,), 6: (5,)},
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "patterns", "names"),
+    [
+        ("192.0.2.10", (), ["eth0"]),
+        ("198.51.100.10", (), ["bond0"]),
+        ("10.0.0.1", (), ["eth1"]),  # no subnet holds it: the default route's
+        ("2001:db8::1", (), ["bond0"]),  # that is a port: its master speaks for it
+        ("203.0.113.1", (), []),  # the subnet's interface has no Ethernet
+        ("192.0.2.10", ("eth1",), ["eth1"]),
+        ("192.0.2.10", ("eth*", "bond*"), ["bond0", "eth0", "eth1", "eth7"]),
+        ("192.0.2.10", ("eno*",), ["bond0"]),
+        ("192.0.2.10", ("lo", "wg0"), []),
+        ("192.0.2.10", ("ETH0",), []),
+    ],
+)
+def test_where_an_address_is_announced(
+    address: str, patterns: tuple[str, ...], names: list[str]
+) -> None:
+    announcing = LINKS.announcing(ipaddress.ip_address(address), patterns)
+    assert [link.name for link in announcing] == names
+
+
+def test_masters_in_a_circle_end() -> None:
+    circle = table.Table(
+        links={
+            1: link(1, "a", master=2, port_of="bond"),
+            2: link(2, "b", master=1, port_of="bond"),
+        },
+        subnets={},
+        default_links={},
+    )
+    assert len(circle.announcing(ipaddress.ip_address("192.0.2.1"), ("a",))) <= 1
+
+
+@pytest.mark.parametrize(
+    ("address", "length", "subnet"),
+    [
+        ("192.0.2.10", 24, "192.0.2.0/24"),
+        ("192.0.2.10", 32, None),
+        ("2001:db8::10", 64, "2001:db8::/64"),
+        ("2001:db8::10", 128, None),
+        ("fe80::1", 64, None),
+        ("169.254.1.1", 16, None),
+    ],
+)
+def test_host_routes_and_link_local_addresses_span_no_subnet(
+    address: str, length: int, subnet: str | None
+) -> None:
+    found = table.subnet_of(ipaddress.ip_address(address).packed, length)
+    assert found == (subnet and ipaddress.ip_network(subnet))
+
+
+@given(datagram=st.binary(max_size=300))
+def test_noise_from_the_kernel_does_no_harm(datagram: bytes) -> None:
+    for message in rtnetlink.messages(datagram):
+        assert len(message.body) <= len(datagram)
+
+
+@given(attributes=st.binary(max_size=100))
+def test_strange_attributes_do_no_harm(attributes: bytes) -> None:
+    parsed = rtnetlink.parse_link(struct.pack("=BxHiII", 0, 1, 7, 0x41, 0) + attributes)
+    assert parsed is not None
+    assert parsed.index == 7
+
+
+def test_a_bridges_port_table_is_no_link() -> None:
+    assert rtnetlink.parse_link(struct.pack("=BxHiII", 7, 1, 7, 0x41, 0)) is None
+
+
+def ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+@pytest.mark.namespace
+def test_links_are_followed_as_they_come_change_and_go() -> None:
+    async def scenario() -> None:
+        tables: list[table.Table] = []
+        news = asyncio.Event()
+
+        def changed(now: table.Table) -> None:
+            tables.append(now)
+            news.set()
+
+        async def until(condition: Callable[[table.Table], object]) -> None:
+            async with asyncio.timeout(10):
+                while not (tables and condition(tables[-1])):
+                    news.clear()
+                    await news.wait()
+
+        def eth0(now: table.Table) -> table.Link:
+            found = now.named("eth0")
+            return found or link(0, "gone", carrier=False, ethernet=False)
+
+        follower = watch.LinkWatch(changed)
+        await until(lambda now: now.named("lo"))
+        ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+        await until(lambda now: eth0(now).ethernet and not eth0(now).carrier)
+        ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+        ip("link", "set", "peer", "up")
+        ip("link", "set", "eth0", "up")
+        inside, elsewhere = (ipaddress.ip_address(a) for a in ("192.0.2.9", "10.0.0.1"))
+        await until(lambda now: eth0(now).carrier and now.announcing(inside, ()))
+        ip("route", "add", "default", "via", "192.0.2.254")
+        await until(lambda now: now.announcing(elsewhere, ()))
+        ip("link", "set", "peer", "down")  # the cable is pulled
+        await until(lambda now: not eth0(now).carrier)
+        ip("link", "set", "peer", "up")
+        await until(lambda now: eth0(now).carrier)
+        ip("link", "set", "eth0", "down")  # the kernel drops the routes without a word
+        await until(lambda now: not now.default_links)
+        ip("link", "set", "eth0", "address", "02:00:00:00:00:09", "up")
+        await until(lambda now: eth0(now).mac == bytes.fromhex("020000000009"))
+        ip("link", "add", "name", "br0", "type", "bridge")
+        ip("link", "set", "eth0", "master", "br0")
+        await until(lambda now: eth0(now).is_port)
+        assert [link.name for link in tables[-1].announcing(inside, ("eth0",))] == ["br0"]
+        ip("link", "set", "eth0", "nomaster")
+        await until(lambda now: not eth0(now).is_port)
+        ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
+        await until(lambda now: not now.announcing(inside, ()))
+        ip("link", "del", "eth0")
+        await until(lambda now: now.named("eth0") is None and now.named("peer") is None)
+        follower.close()
+
+    asyncio.run(scenario())

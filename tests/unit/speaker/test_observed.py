@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+import ipaddress
+from typing import Any
+
+import pytest
+import structlog
+
+from contract import announcement, child, names, pool
+from speaker import metrics, observed
+from speaker.cluster import view
+from speaker.protocol import events
+
+ADDRESS = ipaddress.ip_address("192.0.2.10")
+KEY = ("shop", "web-l2-1")
+MAC = bytes.fromhex("020000000001")
+PEER = bytes.fromhex("020000000002")
+STRANGER = bytes.fromhex("020000000099")
+
+
+class Shell:
+    """An `Observed` with everything it talks to."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.defended: list[pool.Address] = []
+        self.changes = 0
+        self.peers: list[events.PeerView] = []
+        self.metrics = metrics.Metrics()
+        logger = structlog.wrap_logger(None, processors=[self._line])
+        self.observed = observed.Observed(
+            "n1",
+            logger,
+            self.metrics,
+            peers=lambda: self.peers,
+            mac_of=lambda _: MAC,
+            defend=lambda _, address: self.defended.append(address),
+            changed=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def _line(self, _: object, method: str, event: Any) -> Any:
+        self.lines.append({"level": method, **event})
+        raise structlog.DropEvent
+
+    def take(
+        self, cause: events.TakeCause = events.TakeCause.VACANT, previous: str | None = None
+    ) -> None:
+        self.observed.acted(events.Take(ADDRESS, "eth0", cause, previous), 10.0)
+
+    def release(self, cause: events.ReleaseCause, to: str | None = None) -> None:
+        self.observed.acted(events.Release(ADDRESS, "eth0", cause, to), 12.5)
+
+    def says(
+        self, announced: announcement.Announcement | None = None, now: float = 20.0
+    ) -> announcement.Announcement | None:
+        made = child.Child("shop", "web-l2-1", "web", "u", "front", ADDRESS, ("n1", "n2"), 1, (), 1)
+        known = view.KnownChild(made, 0, "1", {}, announced)
+        return self.observed.wanted([known], now).get(KEY)
+
+
+def peer(mac: bytes, age_s: float = 0.0) -> events.PeerView:
+    fields = dict.fromkeys(events.PeerView.__dataclass_fields__)
+    known = {"interface": "eth0", "node": "n2", "mac": mac, "age_s": age_s}
+    return events.PeerView(**(fields | known))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def shell() -> Shell:
+    return Shell()
+
+
+def test_a_taken_address_is_announced_with_node_interface_and_mac(shell: Shell) -> None:
+    shell.take()
+    assert shell.says() == announcement.Announcement.by(
+        ADDRESS, node="n1", interface="eth0", mac="02:00:00:00:00:01"
+    )
+    assert shell.changes == 1
+
+
+def test_a_change_of_holder_is_one_line_with_from_to_why_and_after_how_long(shell: Shell) -> None:
+    shell.peers = [peer(PEER, age_s=0.2512)]
+    shell.take(events.TakeCause.HOLDER_DIED, previous="n2")
+    (line,) = shell.lines
+    assert line["event"] == "holder changed"
+    assert (line["address"], line["from"], line["to"]) == ("192.0.2.10", "n2", "n1")
+    assert (line["why"], line["after_s"]) == ("holder-died", 0.251)
+    assert 'failover_seconds_bucket{le="0.3"} 1' in shell.metrics.render()
+    shell.release(events.ReleaseCause.CLAIMED, to="n2")
+    line = shell.lines[-1]
+    assert (line["from"], line["to"], line["why"]) == ("n1", "n2", "claimed")
+    assert line["after_s"] == 2.5
+
+
+def test_a_released_address_is_another_speakers_to_speak_of(shell: Shell) -> None:
+    shell.take()
+    shell.release(events.ReleaseCause.CLAIMED, to="n2")
+    assert shell.says() is None
+    assert shell.observed.held == frozenset()
+
+
+def test_that_nobody_took_an_address_over_is_said_while_the_status_names_this_node(
+    shell: Shell,
+) -> None:
+    shell.take()
+    shell.release(events.ReleaseCause.LEAVING)
+    ours = announcement.Announcement.by(ADDRESS, node="n1", interface="eth0", mac="02:00")
+    said = shell.says(ours)
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.NO_CANDIDATE
+    theirs = announcement.Announcement.by(ADDRESS, node="n2", interface="eth0", mac="02:00")
+    assert shell.says(theirs) is None
+    assert shell.says(None) is None
+    shell.take()
+    assert shell.says(ours).reason is names.AnnouncedReason.ANNOUNCING  # type: ignore[union-attr]
+
+
+def test_an_address_in_use_names_the_stranger_until_it_is_free(shell: Shell) -> None:
+    shell.observed.acted(events.InUse(ADDRESS, "eth0", STRANGER), 1.0)
+    said = shell.says()
+    assert said == announcement.Announcement.in_use(ADDRESS, mac="02:00:00:00:00:99")
+    shell.observed.acted(events.InUse(ADDRESS, "eth0", STRANGER), 11.0)
+    assert len(shell.lines) == 1
+    shell.observed.acted(events.Cleared(ADDRESS, "eth0"), 21.0)
+    assert shell.says() is None
+
+
+def test_blocked_heartbeats_are_reported_with_a_remedy(shell: Shell) -> None:
+    shell.observed.acted(events.Blocked(ADDRESS, "eth0", "n2", PEER), 1.0)
+    said = shell.says()
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.HEARTBEATS_BLOCKED
+    assert "n2" in said.message
+    assert "88b5" in said.message
+
+
+def test_a_strangers_claim_is_reported_and_defended_every_ten_seconds(shell: Shell) -> None:
+    shell.take()
+    for moment in (11.0, 11.1, 15.0, 20.9, 21.0):
+        shell.observed.conflicted("eth0", ADDRESS, STRANGER, moment)
+    assert shell.defended == [ADDRESS, ADDRESS]
+    said = shell.says(now=22.0)
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.ADDRESS_CONFLICT
+    assert said.node == "n1"
+    assert "02:00:00:00:00:99" in said.message
+    assert 'conflicts_total{interface="eth0"} 5' in shell.metrics.render()
+
+
+def test_a_conflict_is_over_when_it_has_not_been_seen_for_long(shell: Shell) -> None:
+    shell.take()
+    shell.observed.conflicted("eth0", ADDRESS, STRANGER, 11.0)
+    said = shell.says(now=11.0 + observed.CONFLICT_OVER_S)
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.ANNOUNCING
+
+
+def test_a_peers_claim_is_no_conflict(shell: Shell) -> None:
+    shell.peers = [peer(PEER)]
+    shell.take()
+    shell.observed.conflicted("eth0", ADDRESS, PEER, 11.0)
+    assert shell.defended == []
+    assert "conflicts_total{" not in shell.metrics.render()
+
+
+def test_a_flood_of_claims_asks_for_the_peers_once_a_second(shell: Shell) -> None:
+    asked = []
+
+    def ask() -> list[events.PeerView]:
+        asked.append(1)
+        return []
+
+    shell.observed._peers = ask
+    for index in range(1000):
+        shell.observed.conflicted("eth0", ADDRESS, STRANGER, 11.0 + index / 1000)
+    assert len(asked) == 1
+
+
+def test_leaving_is_noted(shell: Shell) -> None:
+    shell.observed.acted(events.Left(), 1.0)
+    assert shell.observed.left
+
+
+def test_the_same_address_on_two_interfaces_is_announced_while_one_holds_it(shell: Shell) -> None:
+    shell.take()
+    shell.observed.acted(events.Take(ADDRESS, "eth1", events.TakeCause.VACANT, None), 10.0)
+    said = shell.says()
+    assert said is not None
+    assert said.message.startswith("n1 eth0")
+    shell.release(events.ReleaseCause.LINK_DOWN)
+    said = shell.says()
+    assert said is not None
+    assert said.message.startswith("n1 eth1")
