@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""What must hold in every run, however the network and the nodes misbehave."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from speaker.protocol import events
+    from tests.simulator.world import Node, World
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """How long a wrong state may last after the last change from outside, in seconds."""
+
+    two_holders_s: float = 0.5
+    # A candidate in its cold start, or with a probe that is answered, is passed over after 1 s.
+    no_holder_s: float = 1.6
+    # A speaker younger than this is still in its cold start and owes nothing yet.
+    candidate_age_s: float = 4.0
+
+
+LOSSLESS = Bounds()
+LOSSY = Bounds(two_holders_s=2.0, no_holder_s=2.0)
+
+
+class Monitor:
+    """Watches a world for two holders who could hear each other, and for nobody at all.
+
+    A clock runs while an address is in a wrong state; changes from outside (a cut, a pause, a new
+    list) start it again, because they are what the bound is counted from.
+    """
+
+    def __init__(self, world: World, bounds: Bounds = LOSSLESS) -> None:
+        self.world = world
+        self.bounds = bounds
+        self.worst_two_s = self.worst_none_s = 0.0
+        self._two_since: dict[events.Address, float] = {}
+        self._none_since: dict[tuple[events.Address, frozenset[str]], float] = {}
+        world.on_move.append(self._moved)
+
+    def check(self) -> None:
+        """Raise AssertionError if a wrong state has lasted for longer than its bound."""
+        self._moved("check", None)
+
+    def _moved(self, what: str, moved: events.Address | None) -> None:
+        now = self.world.now
+        for looked, since in self._two_since.items():
+            self.worst_two_s = max(self.worst_two_s, now - since)
+            assert now - since <= self.bounds.two_holders_s, self._report(
+                f"{looked} was held by {self.world.holders(looked)}"
+            )
+        for (looked, side), since in self._none_since.items():
+            self.worst_none_s = max(self.worst_none_s, now - since)
+            assert now - since <= self.bounds.no_holder_s, self._report(
+                f"{looked} was held by nobody of {sorted(side)}"
+            )
+        if what in {"take", "release"}:
+            self._look([moved])
+        else:
+            if what != "check":
+                self._two_since.clear()
+                self._none_since.clear()
+            self._look(self._addresses())
+
+    def _addresses(self) -> list[events.Address]:
+        found = {c.address: None for n in self.world.nodes.values() for c in n.children}
+        return [*found, *(a for n in self.world.nodes.values() for a in n.held if a not in found)]
+
+    def _look(self, addresses: Iterable[events.Address | None]) -> None:
+        now = self.world.now
+        sides = list(self._sides())
+        for looked in addresses:
+            assert looked is not None
+            holders = self.world.holders(looked)
+            if any(self._hear_each_other(a, b) for a in holders for b in holders if a < b):
+                self._two_since.setdefault(looked, now)
+            else:
+                self._two_since.pop(looked, None)
+            for side in sides:
+                owed = any(self._owes(self.world.nodes[name], looked) for name in side)
+                if owed and not side.intersection(holders):
+                    self._none_since.setdefault((looked, side), now)
+                else:
+                    self._none_since.pop((looked, side), None)
+
+    def _owes(self, node: Node, looked: events.Address) -> bool:
+        if not node.running or self.world.now - node.started_at < self.bounds.candidate_age_s:
+            return False
+        return not node.leaving and any(
+            child.address == looked and node.name in child.nodes and not child.declined
+            for child in node.children
+        )
+
+    def _hear_each_other(self, a: str, b: str) -> bool:
+        cut = self.world.network.cut
+        return (a, b) not in cut and (b, a) not in cut
+
+    def _sides(self) -> Iterator[frozenset[str]]:
+        """The connected parts of the segment; a link that is cut one way still connects."""
+        cut = self.world.network.cut
+        left = set(self.world.nodes)
+        while left:
+            side = {left.pop()}
+            edge = set(side)
+            while edge:
+                one = edge.pop()
+                near = {o for o in left if (one, o) not in cut or (o, one) not in cut}
+                left -= near
+                side |= near
+                edge |= near
+            yield frozenset(side)
+
+    def _report(self, what: str) -> str:
+        history = "\n".join(f"{when:.4f} {node} {action}" for when, node, action in self.world.log)
+        return f"{history}\n{what} for too long at {self.world.now:.4f}"

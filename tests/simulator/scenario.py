@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Random trouble: what a scenario can do to a cluster, drawn by anything that can choose.
+
+Hypothesis draws short scenarios and shrinks them; the soak draws long ones with `random`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from typing import TYPE_CHECKING, Protocol
+
+from speaker.protocol import events
+from tests.simulator import world as worlds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Chooser(Protocol):
+    """What both sources of choice can do."""
+
+    def choice(self, options: Sequence[str]) -> str: ...
+
+    def number(self, low: int, high: int) -> int: ...
+
+
+TROUBLES = (
+    "kill",
+    "restart",
+    "start",
+    "leave",
+    "pause",
+    "resume",
+    "unplug",
+    "partition",
+    "one-way",
+    "heal",
+    "rank",
+    "decline",
+    "reorder-list",
+    "shrink-list",
+    "delete-child",
+    "add-child",
+    "replay",
+    "quiet",
+)
+
+
+@dataclasses.dataclass
+class Scenario:
+    """A cluster and the trouble made for it; `step` makes one and lets time pass."""
+
+    world: worlds.World
+    choose: Chooser
+    children: list[events.Listed]
+    declined: dict[str, set[events.Address]] = dataclasses.field(default_factory=dict)
+    done: list[str] = dataclasses.field(default_factory=list)
+    spread_s: float = 0.3  # speakers see a change of the API at different times
+
+    def step(self, trouble: str | None = None) -> None:
+        what = trouble or self.choose.choice(TROUBLES)
+        name = self.choose.choice(sorted(self.world.nodes))
+        self.done.append(f"{self.world.now:.3f} {what} {name}")
+        getattr(self, "_" + what.replace("-", "_"))(self.world.nodes[name])
+        self.world.run(self.choose.number(1, 60) ** 2 / 1000)
+
+    def mend(self) -> None:
+        """End all trouble and let the cluster come to rest."""
+        self.world.heal()
+        for node in self.world.nodes.values():
+            if node.paused:
+                node.resume()
+            if node.core is None:
+                node.start()
+        self.world.network.loss = 0.0
+        self.world.run(20.0)
+
+    def check_rest(self) -> None:
+        """Raise AssertionError unless each address is where it belongs after a long calm."""
+        nodes = self.world.nodes
+        for child in self.children:
+            candidates = [
+                name for name in child.nodes if child.address not in self.declined.get(name, ())
+            ]
+            holders = self.world.holders(child.address)
+            assert len(holders) == bool(candidates), f"{child} is held by {holders}"
+            if candidates:
+                best = min(nodes[name].rank for name in candidates)
+                preferred = nodes[child.nodes[0]]
+                assert nodes[holders[0]].rank == best, f"{child} is held by {holders[0]}"
+                if child.nodes[0] in candidates and preferred.rank == best:
+                    assert holders == [preferred.name], f"{child} is held by {holders}"
+
+    def _kill(self, node: worlds.Node) -> None:
+        node.kill()
+
+    def _restart(self, node: worlds.Node) -> None:
+        node.kill()
+        self.world.at(self.world.now + 0.5, lambda: self._start(node))
+
+    def _start(self, node: worlds.Node) -> None:
+        if node.core is None:
+            node.start()
+
+    def _leave(self, node: worlds.Node) -> None:
+        if node.running and not node.leaving:
+            node.leave()
+
+    def _pause(self, node: worlds.Node) -> None:
+        if node.running:
+            node.pause()
+
+    def _resume(self, node: worlds.Node) -> None:
+        if node.paused:
+            node.resume()
+
+    def _unplug(self, node: worlds.Node) -> None:
+        self.world.unplug(node.name)
+
+    def _partition(self, node: worlds.Node) -> None:
+        names = sorted(self.world.nodes)
+        split = self.choose.number(1, len(names) - 1)
+        self.world.partition(names[:split], names[split:])
+
+    def _one_way(self, node: worlds.Node) -> None:
+        deaf = self.choose.choice(sorted(self.world.nodes))
+        if deaf != node.name:
+            self.world.cut((node.name, deaf))
+
+    def _heal(self, node: worlds.Node) -> None:
+        self.world.heal()
+
+    def _rank(self, node: worlds.Node) -> None:
+        node.rank = events.Rank(self.choose.number(0, 3))
+        if node.running:
+            node.tell(events.FitnessChanged(node.rank, vetoed=False, why=""))
+
+    def _decline(self, node: worlds.Node) -> None:
+        declined = self.declined.setdefault(node.name, set())
+        if self.children:
+            declined ^= {self._pick().address}
+            self.declined[node.name] = declined
+            self._tell(node)
+
+    def _pick(self) -> events.Listed:
+        return self.children[self.choose.number(0, len(self.children) - 1)]
+
+    def _reorder_list(self, node: worlds.Node) -> None:
+        if self.children:
+            old = self._pick()
+            self._replace(old, (*old.nodes[1:], old.nodes[0]))
+
+    def _shrink_list(self, node: worlds.Node) -> None:
+        if self.children:
+            old = self._pick()
+            nodes = tuple(name for name in old.nodes if name != node.name)
+            self._replace(old, nodes if len(nodes) != len(old.nodes) else (*nodes, node.name))
+
+    def _replace(self, old: events.Listed, nodes: tuple[str, ...]) -> None:
+        new = dataclasses.replace(old, nodes=nodes, list_version=old.list_version + 1)
+        self.children[self.children.index(old)] = new
+        self._publish()
+
+    def _delete_child(self, node: worlds.Node) -> None:
+        if self.children:
+            self.children.remove(self._pick())
+            self._publish()
+
+    def _add_child(self, node: worlds.Node) -> None:
+        used = {child.address for child in self.children}
+        number = next(n for n in itertools.count(1) if worlds.address(n) not in used)
+        names = sorted(self.world.nodes)
+        at = names.index(node.name)
+        self.children.append(worlds.listed(number, *names[at:], *names[:at], failback_delay_s=1.0))
+        self._publish()
+
+    def _replay(self, node: worlds.Node) -> None:
+        recorded = list(self.world.recorded)
+        start = self.choose.number(0, max(0, len(recorded) - 1))
+        for payload in recorded[start : start + 50]:
+            node.receive(payload)
+
+    def _quiet(self, node: worlds.Node) -> None:
+        pass
+
+    def _publish(self) -> None:
+        for node in self.world.nodes.values():
+            late = self.choose.number(0, 10) / 10 * self.spread_s
+            self.world.at(self.world.now + late, functools.partial(self._tell, node))
+
+    def _tell(self, node: worlds.Node) -> None:
+        declined = self.declined.get(node.name, set())
+        node.set_children(
+            dataclasses.replace(child, declined=child.address in declined)
+            for child in self.children
+        )
+
+
+def start(
+    choose: Chooser, *, size: int, addresses: int, seed: int, network: worlds.Network
+) -> Scenario:
+    """A cluster at rest, each address on its own preferred node."""
+    names = [f"n{number:02}" for number in range(1, size + 1)]
+    world = worlds.World(names, seed, network)
+    children = [
+        worlds.listed(
+            number + 1,
+            *(names[number % size :] + names[: number % size])[:16],
+            failback_delay_s=1.0,
+        )
+        for number in range(addresses)
+    ]
+    world.start(children)
+    world.run(5.0)
+    return Scenario(world, choose, children)

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""Virtual time, an unreliable Ethernet segment, and speakers made of the pure core alone."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import heapq
+import ipaddress
+import math
+import random
+from typing import TYPE_CHECKING, Any
+
+from speaker.protocol import events
+from speaker.protocol.core import Core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+INTERFACE = "eth0"
+KEY = bytes(range(32))
+EPOCH_S = 1000.0  # virtual time at which a world begins
+
+
+def address(number: int) -> events.Address:
+    return ipaddress.IPv4Address("192.0.2.0") + number
+
+
+@dataclasses.dataclass
+class Network:
+    """What happens to a frame on its way to one receiver; `cut` holds (sender, receiver) pairs."""
+
+    loss: float = 0.0
+    delay_s: tuple[float, float] = (0.0001, 0.0003)
+    duplicate: float = 0.0
+    reorder: bool = False
+    cut: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+
+
+class Node:
+    """A node of the cluster: its speaker, if it runs, and what the shell around the core would do.
+
+    `lateness_s` is the longest that a timer fires late.
+    """
+
+    def __init__(self, world: World, name: str, number: int) -> None:
+        self.world = world
+        self.name = name
+        self.mac = b"\x52\x54\x00" + number.to_bytes(3)
+        self.core: Core | None = None
+        self.paused = False
+        self.held: dict[events.Address, float] = {}
+        self.inbox: collections.deque[bytes] = collections.deque(maxlen=10_000)
+        self.started_at = -math.inf
+        self.lateness_s = 0.0
+        self.children: tuple[events.Listed, ...] = ()
+        self.rank = events.Rank.WELL
+        self.left = self.leaving = False
+        self._wake_at = math.inf
+        # Strangers' answers to this node's probes, and whose ARP passes where heartbeats do not.
+        self.answers: dict[events.Address, bytes] = {}
+        self.answered_by_holder_on: Node | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.core is not None and not self.paused
+
+    def start(self, **changed: Any) -> None:
+        world = self.world
+        config = events.Config("cluster", self.name, world.random.randbytes(8), (KEY,))
+        self.core = Core(dataclasses.replace(config, **changed))
+        self.left = self.leaving = False
+        self.started_at = world.now
+        self.inbox.clear()
+        self._wake_at = math.inf
+        world.moved("start")
+        self.tell(
+            events.InterfacesChanged((events.Interface(INTERFACE, self.mac, carrier=True),)),
+            events.FitnessChanged(self.rank, vetoed=False, why=""),
+            events.ChildrenChanged(self.children, complete=True),
+        )
+
+    def leave(self) -> None:
+        self.leaving = True
+        self.tell(events.Leave())
+
+    def kill(self) -> None:
+        self.core = None
+        self.paused = False
+        self.world.moved("kill")
+        for held in list(self.held):
+            self._drop(held)
+
+    def pause(self) -> None:
+        self.paused = True
+        self.world.moved("pause")
+
+    def resume(self) -> None:
+        self.paused = False
+        self.world.moved("resume")
+        if self.core is None:
+            return
+        self._guard()
+        self._drain()
+        self.tell(
+            events.ChildrenChanged(self.children, complete=True),
+            events.FitnessChanged(self.rank, vetoed=False, why=""),
+            events.Tick(),
+        )
+
+    def set_children(self, children: Iterable[events.Listed]) -> None:
+        self.children = tuple(children)
+        self.world.moved("children")
+        if self.running:
+            self.tell(events.ChildrenChanged(self.children, complete=True))
+
+    def receive(self, payload: bytes) -> None:
+        if self.core is None:
+            return
+        if self.paused:
+            self.inbox.append(payload)
+            return
+        self.tell(events.HeartbeatReceived(INTERFACE, payload))
+
+    def tell(self, *told: events.Event) -> None:
+        for event in told:
+            if self.core is None:
+                return
+            self._act(self.core.handle(event, self.world.now))
+        self._schedule()
+
+    def _guard(self) -> None:
+        if self.core is not None and self.world.now > self.core.fence_at:
+            self._act(self.core.handle(events.Stalled(0.0), self.world.now))
+
+    def _drain(self) -> None:
+        while self.inbox:
+            self.tell(events.HeartbeatReceived(INTERFACE, self.inbox.popleft()))
+
+    def _schedule(self) -> None:
+        if self.core is None or self.core.next_deadline >= self._wake_at:
+            return
+        if self.core.next_deadline == math.inf:
+            return
+        late = self.world.random.random() * self.lateness_s if self.lateness_s else 0.0
+        self._wake_at = max(self.core.next_deadline + late, self.world.now)
+        core, at = self.core, self._wake_at
+        self.world.at(at, lambda: self._wake(core, at))
+
+    def _wake(self, core: Core, at: float) -> None:
+        if core is not self.core or at != self._wake_at:
+            return
+        self._wake_at = math.inf
+        if self.paused:
+            return
+        self._guard()
+        self.tell(events.Tick())
+        assert core is not self.core or core.next_deadline > at, "a tick moved no deadline"
+
+    def _act(self, actions: Sequence[events.Action]) -> None:
+        world = self.world
+        for action in actions:
+            world.actions[type(action).__name__] += 1
+            match action:
+                case events.SendHeartbeat():
+                    world.send(self.name, action.payload)
+                case events.Take():
+                    assert action.address not in self.held, "taken twice"
+                    self.held[action.address] = world.now
+                    world.log.append((world.now, self.name, action))
+                    world.moved("take", action.address)
+                case events.Release():
+                    world.log.append((world.now, self.name, action))
+                    self._drop(action.address)
+                case events.Probe():
+                    world.at(world.now + 0.2, functools.partial(self._probed, action.address))
+                case events.PeerChanged():
+                    if action.cause is events.PeerCause.SILENT:
+                        world.deaths.append((world.now, self.name, action.node))
+                case events.Left():
+                    self.left = True
+                    self.core = None
+                    return
+                case _:
+                    world.log.append((world.now, self.name, action))
+
+    def _drop(self, held: events.Address) -> None:
+        del self.held[held]
+        self.world.moved("release", held)
+
+    def _probed(self, probed: events.Address) -> None:
+        """Whoever holds the address and can hear us answers, as ARP does; so does a stranger."""
+        answer = self.answers.get(probed)
+        cut = self.world.network.cut
+        for other in self.world.nodes.values():
+            reached = {(self.name, other.name), (other.name, self.name)}.isdisjoint(cut)
+            reached = reached or self.answered_by_holder_on is other
+            if other is not self and other.running and probed in other.held and reached:
+                answer = other.mac
+        if self.running:
+            self.tell(events.Probed(probed, INTERFACE, answer))
+
+
+class World:
+    """Runs everything in order of virtual time; the same seed gives the same run."""
+
+    def __init__(self, names: Sequence[str], seed: int = 0, network: Network | None = None) -> None:
+        self.random = random.Random(seed)
+        self.network = network or Network()
+        self.now = EPOCH_S
+        self.nodes = {name: Node(self, name, i) for i, name in enumerate(names, 1)}
+        self.actions: collections.Counter[str] = collections.Counter()
+        self.log: list[tuple[float, str, events.Action]] = []
+        self.deaths: list[tuple[float, str, str]] = []
+        self.recorded: collections.deque[bytes] = collections.deque(maxlen=5_000)
+        self.on_move: list[Callable[[str, events.Address | None], None]] = []
+        self._last_arrival: dict[tuple[str, str], float] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = 0
+
+    def at(self, when: float, do: Callable[[], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._queue, (when, self._order, do))
+
+    def run(self, seconds: float) -> None:
+        until = self.now + seconds
+        queue = self._queue
+        while queue and queue[0][0] <= until:
+            when, _, do = heapq.heappop(queue)
+            self.now = max(self.now, when)
+            do()
+        self.now = until
+
+    def moved(self, what: str, moved: events.Address | None = None) -> None:
+        for each in self.on_move:
+            each(what, moved)
+
+    def send(self, sender: str, payload: bytes) -> None:
+        network, rng = self.network, self.random
+        self.recorded.append(payload)
+        low, high = network.delay_s
+        for name, node in self.nodes.items():
+            if name == sender or node.core is None or (sender, name) in network.cut:
+                continue
+            copies = 1
+            if network.loss and rng.random() < network.loss:
+                copies = 0
+            if network.duplicate and rng.random() < network.duplicate:
+                copies += 1
+            for _ in range(copies):
+                arrival = self.now + low + rng.random() * (high - low)
+                if not network.reorder:
+                    arrival = max(arrival, self._last_arrival.get((sender, name), 0.0))
+                    self._last_arrival[sender, name] = arrival
+                self.at(arrival, functools.partial(node.receive, payload))
+
+    def cut(self, *pairs: tuple[str, str]) -> None:
+        self.network.cut.update(pairs)
+        self.moved("cut")
+
+    def unplug(self, name: str) -> None:
+        others = [other for other in self.nodes if other != name]
+        self.cut(*((name, o) for o in others), *((o, name) for o in others))
+
+    def partition(self, *sides: Iterable[str]) -> None:
+        self.network.cut.clear()
+        whole = [set(side) for side in sides]
+        self.cut(*((a, b) for s in whole for t in whole if s is not t for a in s for b in t))
+
+    def heal(self) -> None:
+        self.network.cut.clear()
+        self.moved("heal")
+
+    def start(self, children: Iterable[events.Listed] = (), **changed: Any) -> None:
+        listed = tuple(children)
+        for node in self.nodes.values():
+            node.children = listed
+            node.start(**changed)
+
+    def set_children(self, children: Iterable[events.Listed]) -> None:
+        listed = tuple(children)
+        for node in self.nodes.values():
+            node.set_children(listed)
+
+    def holders(self, held: events.Address) -> list[str]:
+        return [n.name for n in self.nodes.values() if n.running and held in n.held]
+
+
+def listed(
+    number: int,
+    *nodes: str,
+    version: int = 1,
+    failback_delay_s: float = 30.0,
+    announced: bool = True,
+    **more: Any,
+) -> events.Listed:
+    return events.Listed(
+        address=address(number),
+        nodes=nodes,
+        list_version=version,
+        created=1_700_000_000,
+        failback_delay_s=failback_delay_s,
+        interfaces=(INTERFACE,),
+        announced=announced,
+        **more,
+    )

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import pytest
+
+from speaker.protocol import const, events
+from tests.simulator import invariants
+from tests.simulator.world import Network, World, address, listed
+
+X = address(1)
+
+
+def group(names: str, seconds: float = 5.0, network: Network | None = None) -> World:
+    world = World(names, network=network)
+    world.start([listed(1, *names)])
+    world.run(seconds)
+    return world
+
+
+def alive(world: World, name: str) -> set[str]:
+    core = world.nodes[name].core
+    assert core is not None
+    return {peer.node for peer in core.view(world.now).peers if peer.alive}
+
+
+def test_five_speakers_that_lose_a_twentieth_of_all_frames_declare_nobody_dead():
+    world = group("abcde", 180.0, Network(loss=0.05))
+    assert not world.deaths
+
+
+def test_two_speakers_without_witnesses_that_lose_a_twentieth_declare_nobody_dead():
+    world = group("ab", 600.0, Network(loss=0.05))
+    assert not world.deaths
+
+
+def test_five_speakers_that_lose_a_fifth_of_all_frames_declare_nobody_dead_thanks_to_witnesses():
+    world = group("abcde", 120.0, Network(loss=0.2))
+    assert not world.deaths
+
+
+def test_a_silent_peer_is_asked_three_times_and_dead_after_250_ms():
+    world = group("ab")
+    before = world.actions["SendHeartbeat"]
+    began = world.now
+    world.nodes["a"].kill()
+    world.run(0.3)
+    assert [name for _, name, _ in world.deaths] == ["b"]
+    assert world.deaths[0][0] - began == pytest.approx(0.225, abs=0.026)
+    beats = 0.3 / const.INTERVAL_S
+    assert world.actions["SendHeartbeat"] - before >= beats + const.ASKS
+
+
+def test_nobody_dies_by_a_tick_that_did_not_find_the_sockets_empty():
+    world = group("ab")
+    node = world.nodes["b"]
+    world.nodes["a"].kill()
+    assert node.core is not None
+    for later in range(1, 40):
+        actions = node.core.handle(events.Tick(drained=False), world.now + later / 20)
+        assert not any(isinstance(action, events.PeerChanged) for action in actions)
+    actions = node.core.handle(events.Tick(drained=True), world.now + 2.0)
+    assert any(isinstance(action, events.PeerChanged) for action in actions)
+
+
+def test_a_peer_that_only_others_hear_lives_on_for_a_second():
+    world = group("abc")
+    world.cut(("a", "c"))
+    world.run(0.9)
+    assert alive(world, "c") == {"a", "b"}
+    world.run(0.5)
+    assert alive(world, "c") == {"b"}
+
+
+def test_a_leaving_peer_is_dead_at_once_and_counts_as_no_failure():
+    world = group("abc")
+    world.nodes["a"].leave()
+    world.run(0.01)
+    assert alive(world, "b") == {"c"}
+    assert not world.deaths
+
+
+def test_a_process_stopped_for_five_seconds_holds_nothing_before_it_hears_or_answers_anything():
+    world = group("abc")
+    world.nodes["a"].pause()
+    world.run(5.0)
+    node = world.nodes["a"]
+    assert world.holders(X) == ["b"]
+    assert node.core is not None
+    assert world.now > node.core.fence_at
+    actions = node.core.handle(events.Stalled(5.0), world.now)
+    assert actions[0] == events.Release(X, "eth0", events.ReleaseCause.STALLED, None)
+    world.run(1.0)
+
+
+def test_a_stopped_process_that_continues_takes_nothing_from_the_one_that_relieved_it():
+    world = group("abc")
+    monitor = invariants.Monitor(world, invariants.Bounds(two_holders_s=0.01))
+    world.nodes["a"].pause()
+    world.run(5.0)
+    world.nodes["a"].resume()
+    world.run(29.0)
+    monitor.check()
+    assert world.holders(X) == ["b"]
+    world.run(2.0)
+    assert world.holders(X) == ["a"]
+
+
+def test_a_stall_shorter_than_the_dead_interval_changes_nothing():
+    world = group("abc")
+    before = len(world.log)
+    for _ in range(10):
+        world.nodes["a"].pause()
+        world.run(0.19)
+        world.nodes["a"].resume()
+        world.run(0.3)
+    assert len(world.log) == before
+    assert not world.deaths
+
+
+def test_timers_that_fire_a_tenth_of_a_second_late_kill_nobody():
+    world = group("abcde")
+    for node in world.nodes.values():
+        node.lateness_s = 0.1
+    world.run(60.0)
+    assert not world.deaths
+    assert world.holders(X) == ["a"]
+
+
+def test_a_speaker_that_hears_nobody_is_not_heeded_by_those_who_hear_others():
+    world = group("abcd")
+    world.cut(*((other, "a") for other in "bcd"))  # a speaks and hears nothing
+    world.run(2.0)
+    assert "b" in world.holders(X)
+    assert alive(world, "a") == set()
+    world.heal()
+    world.run(0.5)
+    assert len(world.holders(X)) == 1
+
+
+def test_a_holder_whom_the_claimant_does_not_hear_releases_to_it():
+    world = group("abc")
+    world.cut(("a", "b"))  # b declares a dead, as nobody's word for a counts for more than a second
+    world.nodes["c"].kill()
+    world.run(2.0)
+    assert world.holders(X) == ["b"]
+
+
+def test_with_one_link_deaf_in_one_direction_there_is_one_holder():
+    for deaf in ("ab", "ba", "ac", "ca", "bc", "cb"):
+        world = group("abc")
+        world.cut((deaf[0], deaf[1]))
+        world.run(5.0)
+        assert len(world.holders(X)) == 1, deaf
+
+
+def test_a_newcomer_that_one_peer_cannot_reach_is_believed_by_it_on_the_word_of_another():
+    world = World("abc")
+    for node in world.nodes.values():
+        node.children = (listed(1, *"abc", failback_delay_s=5.0),)
+    world.nodes["b"].start()
+    world.nodes["c"].start()
+    world.run(5.0)
+    world.cut(("b", "a"))  # a does not hear b, so it never echoes what b says
+    world.nodes["a"].start()
+    world.run(1.0)
+    assert alive(world, "b") == {"a", "c"}
+    world.run(10.0)
+    assert len(world.holders(X)) == 1
+
+
+def test_a_large_group_lengthens_its_interval_and_stays_alive():
+    names = [f"n{number:02}" for number in range(14)]
+    world = World(names)
+    world.start([listed(1, *names)], interval_s=0.005)
+    world.run(4.0)
+    core = world.nodes["n00"].core
+    assert core is not None
+    # 13 peers at a millisecond each, in steps of the base interval.
+    assert {peer.interval_s for peer in core.view(world.now).peers} == {0.015}
+    assert not world.deaths
+    before = world.actions["SendHeartbeat"]
+    world.run(1.5)
+    assert (world.actions["SendHeartbeat"] - before) / len(names) == pytest.approx(100, abs=3)
+
+
+def test_a_restarted_speaker_is_a_new_peer_and_its_old_self_falls_silent():
+    world = group("abc")
+    world.nodes["b"].kill()
+    world.nodes["b"].start()
+    world.run(1.0)
+    core = world.nodes["a"].core
+    assert core is not None
+    states = [peer.alive for peer in core.view(world.now).peers if peer.node == "b"]
+    assert sorted(states) == [False, True]
+
+
+def test_dead_peers_are_forgotten_after_ten_minutes():
+    world = group("ab")
+    world.nodes["b"].kill()
+    world.run(const.REMEMBERED_S - 1)
+    core = world.nodes["a"].core
+    assert core is not None
+    assert [peer.node for peer in core.view(world.now).peers] == ["b"]
+    world.run(2.0)
+    assert not core.view(world.now).peers
