@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Starts what an image runs, to see that nothing is missing: check.sh webhook|speaker, with its python on PATH.
+set -eu
+cd /
+case $1 in
+webhook)
+  python -m app --help >/dev/null
+  python -m app.upkeep --help >/dev/null
+  # Makes the webhook's certificate; the base image has it, as its certificates of authorities need it.
+  openssl version >/dev/null
+  ;;
+speaker)
+  python -m speaker --help >/dev/null
+  ;;
+*)
+  echo "check.sh: $1 is no image: write webhook or speaker" >&2
+  exit 2
+  ;;
+esac
+if python -m pip --version >/dev/null 2>&1; then
+  echo "check.sh: pip is still there" >&2
+  exit 1
+fi
