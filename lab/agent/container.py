@@ -113,7 +113,7 @@ class Keeper:
         if ran_s > WELL_AFTER_S:
             self._backoff_s = 0
         if self._backoff_s:
-            message = f"back-off {self._backoff_s:g} s restarting failed container"
+            message = f"it ended again: the next start is in {self._backoff_s:g} s"
             self._become(status.Waiting("CrashLoopBackOff", message))
             self._report("BackOff", message)
             await self._pause(self._backoff_s)

@@ -61,7 +61,7 @@ async def _value(
             return None
         raise container.CannotStartError(
             "CreateContainerConfigError",
-            f"couldn't find key {reference['key']} in the {kind} {reference['name']!r}",
+            f"the {kind.lower()} {reference['name']!r} has no key {reference['key']!r}",
         )
     raise container.CannotStartError(
         "CreateContainerConfigError",
@@ -74,7 +74,7 @@ async def _data(kind: sources.Kind, reference: Json, read: Read) -> Mapping[str,
     data = await read(kind, reference["name"])
     if data is None and not reference.get("optional"):
         raise container.CannotStartError(
-            "CreateContainerConfigError", f"{kind.lower()} {reference['name']!r} not found"
+            "CreateContainerConfigError", f"the {kind.lower()} {reference['name']!r} does not exist"
         )
     return data or {}
 

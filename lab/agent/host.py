@@ -25,6 +25,7 @@ class Host:
         logs: Path,
         images: Mapping[str, spec.Image],
         pods: network.PodNetwork,
+        hosts: Mapping[str, str],
         clock: clocks.Clock,
     ) -> None:
         self.name = name
@@ -36,7 +37,7 @@ class Host:
         self.clock = clock
         self.events = events.Recorder(name, api, clock)
         self.doorway = network.Doorway(netns)
-        self.names = names.Names(api, directory / "names")
+        self.names = names.Names(api, directory / "names", hosts)
         self.files = directory / "pods"
         self.machine = directory / "machine"  # where hostPath volumes lead
         self._logs = logs

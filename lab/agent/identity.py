@@ -20,9 +20,9 @@ VERSION = "v1.37.2"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 _GOOD = (
-    ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-    ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-    ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("MemoryPressure", "KubeletHasSufficientMemory", "there is memory left"),
+    ("DiskPressure", "KubeletHasNoDiskPressure", "there is disk space left"),
+    ("PIDPressure", "KubeletHasSufficientPID", "there are process ids left"),
 )
 
 
@@ -71,9 +71,9 @@ class Identity:
         """
         wanted = [(kind, "False", reason, message) for kind, reason, message in _GOOD]
         if shutting_down:
-            wanted.append(("Ready", "False", "KubeletNotReady", "node is shutting down"))
+            wanted.append(("Ready", "False", "KubeletNotReady", "the node shuts down"))
         else:
-            wanted.append(("Ready", "True", "KubeletReady", "kubelet is posting ready status"))
+            wanted.append(("Ready", "True", "KubeletReady", "the agent serves the node"))
         if first:
             wanted.append(
                 ("NetworkUnavailable", "False", "NetworkIsUp", "the lab built the network")

@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,14 @@ LOCAL = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 
 
 class Names:
-    """Follows the Services of the cluster; ``directory`` holds the files for all Pods of a node."""
+    """Follows the Services of the cluster; ``directory`` holds the files for all Pods of a node.
 
-    def __init__(self, api: kube.Api, directory: Path) -> None:
+    ``extra`` are further names, each with its address.
+    """
+
+    def __init__(self, api: kube.Api, directory: Path, extra: Mapping[str, str]) -> None:
         self.directory = directory
+        self._extra = extra
         self.ready = asyncio.Event()
         self._api = api
         self._services: dict[str, Json] = {}
@@ -42,7 +46,8 @@ class Names:
                         self._services[uid] = event.object
                     if not self.ready.is_set():
                         continue
-                files.replace(self.directory / HOSTS, hosts(self._services.values()).encode())
+                text = hosts(self._services.values(), self._extra)
+                files.replace(self.directory / HOSTS, text.encode())
                 self.ready.set()
 
     def environment(self) -> dict[str, str]:
@@ -59,9 +64,9 @@ class Names:
         return {}
 
 
-def hosts(services: Iterable[Json]) -> str:
+def hosts(services: Iterable[Json], extra: Mapping[str, str]) -> str:
     """Return a hosts file with each Service's names at each of its cluster addresses."""
-    lines: list[str] = []
+    lines = [f"{address} {name}\n" for name, address in extra.items()]
     for service in services:
         name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
         names = [f"{name}.{namespace}{end}" for end in ("", ".svc", ".svc.cluster.local")]

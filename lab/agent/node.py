@@ -21,7 +21,7 @@ LEASE_INTERVAL_S = 2.0  # a kubelet's is 10 s; a lab finds a node dead after 10 
 STATUS_INTERVAL_S = 300.0  # its nodeStatusReportFrequency
 STATUS_CHECK_S = 2.0  # its nodeStatusUpdateFrequency is 10 s; faster, for the same reason
 RETRY_S = 0.5
-SHUTDOWN_MESSAGE = "Pod was terminated in response to imminent node shutdown."
+SHUTDOWN_MESSAGE = "stopped because its node shuts down"
 
 
 class NodeAgent:
@@ -30,9 +30,10 @@ class NodeAgent:
     ``netns`` is the node's network namespace, ``addresses`` its InternalIPs,
     ``pod_subnets`` the subnets of its Pods, of which the first address is the
     node's own side. ``images`` says which image references are programs of
-    ours; a container of any other image is an echo server. The files of Pods
-    and of hostPath volumes are kept below ``directory``, a log a container in
-    ``logs``.
+    ours; a container of any other image is an echo server. ``hosts`` are names,
+    each with its address, that containers of ours know besides those of
+    Services. The files of Pods and of hostPath volumes are kept below
+    ``directory``, a log a container in ``logs``.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class NodeAgent:
         directory: Path,
         images: Mapping[str, spec.Image],
         labels: Mapping[str, str] | None = None,
+        hosts: Mapping[str, str] | None = None,
         logs: Path | None = None,
         lease_interval_s: float = LEASE_INTERVAL_S,
         clock: clocks.Clock | None = None,
@@ -70,6 +72,7 @@ class NodeAgent:
             logs=logs or directory / "logs",
             images=images,
             pods=network.PodNetwork(name, netns, pod_subnets),
+            hosts=dict(hosts or {}),
             clock=self._clock,
         )
         self._workers: dict[str, worker.Worker] = {}

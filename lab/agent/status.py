@@ -140,7 +140,7 @@ def build(pod: spec.Pod, whole: Whole, previous: Json, now: datetime) -> Json:
         "ContainersReady",
         true=not unready and not finished,
         reason=done if finished else ("ContainersNotReady" if unready else ""),
-        message="" if finished or not unready else f"containers with unready status: {unready}",
+        message="" if finished or not unready else f"not ready: {unready}",
     )
     ready = condition(
         "Ready",
@@ -181,7 +181,7 @@ def _incomplete(inits: Mapping[str, Container]) -> str:
         for name, container in inits.items()
         if not (isinstance(container.state, Terminated) and container.state.code == 0)
     ]
-    return f"containers with incomplete status: {names}" if names else ""
+    return f"not completed: {names}" if names else ""
 
 
 def _statuses(containers: Sequence[spec.Container], states: Mapping[str, Container]) -> list[Json]:

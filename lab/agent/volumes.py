@@ -157,13 +157,13 @@ class Volumes:
         if data is None:
             if source.get("optional"):
                 return iter(())
-            raise _failed(f"{kind.lower()} {source['name']!r} not found")
+            raise _failed(f"the {kind.lower()} {source['name']!r} does not exist")
         items = source.get("items")
         if items is None:
             return iter([(key, content, None) for key, content in data.items()])
         missing = [item["key"] for item in items if item["key"] not in data]
         if missing and not source.get("optional"):
-            raise _failed(f"{kind.lower()} {source['name']!r} has no keys {missing}")
+            raise _failed(f"the {kind.lower()} {source['name']!r} has no keys {missing}")
         present = [item for item in items if item["key"] in data]
         return iter([(item["path"], data[item["key"]], item.get("mode")) for item in present])
 

@@ -160,7 +160,9 @@ def test_the_restart_policy_decides_whether_it_starts_again(
 def test_what_can_not_be_started_says_why_and_is_tried_again() -> None:
     async def story(bench: Bench) -> None:
         bench.runtime.refusals.append(
-            container.CannotStartError("CreateContainerConfigError", "secret 'key' not found")
+            container.CannotStartError(
+                "CreateContainerConfigError", "the secret 'key' does not exist"
+            )
         )
         bench.process.end(1)
         await fakes.settle()

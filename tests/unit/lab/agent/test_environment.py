@@ -90,10 +90,10 @@ def test_keys_of_secrets_and_config_maps_are_read() -> None:
 
 
 def test_what_does_not_exist_is_named_unless_it_is_optional() -> None:
-    with pytest.raises(container.CannotStartError, match="secret 's' not found") as caught:
+    with pytest.raises(container.CannotStartError, match="the secret 's' does not exist") as caught:
         resolve(reference("secret", name="s", key="k"))
     assert caught.value.reason == "CreateContainerConfigError"
-    with pytest.raises(container.CannotStartError, match="couldn't find key k in the configMap"):
+    with pytest.raises(container.CannotStartError, match="the configmap 'c' has no key 'k'"):
         resolve(reference("configMap", name="c", key="k"), data={("configMap", "c"): {}})
     assert "V" not in resolve(reference("secret", name="s", key="k", optional=True))
 

@@ -18,14 +18,14 @@ def service(namespace: str, name: str, *addresses: str, uid: str = "") -> dict[s
 
 
 def test_a_service_has_three_names_at_each_of_its_addresses() -> None:
-    text = names.hosts([service("shop", "web", "10.96.0.9", "fd96::9")])
+    text = names.hosts([service("shop", "web", "10.96.0.9", "fd96::9")], {})
     name = "web.shop web.shop.svc web.shop.svc.cluster.local"
     assert text == f"{names.LOCAL}10.96.0.9 {name}\nfd96::9 {name}\n"
 
 
 def test_a_headless_service_and_one_without_address_have_no_names() -> None:
     nameless = {"metadata": {"namespace": "a", "name": "b"}, "spec": {"type": "ExternalName"}}
-    assert names.hosts([service("shop", "db", "None"), nameless]) == names.LOCAL
+    assert names.hosts([service("shop", "db", "None"), nameless], {}) == names.LOCAL
 
 
 def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Pat
     async def run() -> tuple[str, str]:
         transport = httpx.MockTransport(handle)
         client = api.Api("http://api", user_agent="t", transport=transport, sleep=sleep)
-        known = names.Names(client, tmp_path / "names")
+        known = names.Names(client, tmp_path / "names", {"registry.test": "10.77.0.1"})
         following = asyncio.create_task(known.run())
         await known.ready.wait()
         first = (tmp_path / "names" / names.HOSTS).read_text()
@@ -68,5 +68,6 @@ def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Pat
 
     first, second = asyncio.run(asyncio.wait_for(run(), 10))
     assert "web.shop" in first
+    assert "10.77.0.1 registry.test\n" in first
     assert "web.shop" not in second
     assert "10.96.0.1 kubernetes.default " in second

@@ -3,13 +3,14 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from lab import api
-from lab.agent import identity, node
+from lab.agent import identity, node, worker
 from tests.unit.lab.agent import fakes
 
 NODE = "/api/v1/nodes/n1"
@@ -225,7 +226,38 @@ def test_a_node_that_shuts_down_says_so(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         await bench.agent.drain_and_stop()
         ready = bench.server.condition("Ready")
-        assert (ready["status"], ready["message"]) == ("False", "node is shutting down")
+        assert (ready["status"], ready["message"]) == ("False", "the node shuts down")
+
+    play(tmp_path, story)
+
+
+class Worker:
+    """A Pod that ends only when the test lets it."""
+
+    def __init__(self, told: list[str], name: str, *, critical: bool) -> None:
+        self.pod = SimpleNamespace(critical=critical)
+        self.ended = asyncio.Event()
+        self._told = told
+        self._name = name
+
+    def shut_down(self, *_: str) -> None:
+        self._told.append(self._name)
+
+
+def test_critical_pods_are_stopped_when_all_others_have_ended(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        told: list[str] = []
+        plain, vital = (Worker(told, n, critical=n == "vital") for n in ("plain", "vital"))
+        bench.agent._workers = cast("dict[str, worker.Worker]", {"v": vital, "p": plain})
+        draining = asyncio.create_task(bench.agent.drain_and_stop())
+        await fakes.settle()
+        assert told == ["plain"]
+        plain.ended.set()
+        await fakes.settle()
+        assert told == ["plain", "vital"]
+        assert not draining.done()
+        vital.ended.set()
+        await draining
 
     play(tmp_path, story)
 

@@ -123,7 +123,7 @@ def test_a_secret_deleted_while_it_is_mounted_leaves_the_files_as_they_are(tmp_p
 
 def test_what_does_not_exist_is_named_and_appears_later(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
-        assert await refusal(bench) == "secret 'key' not found"
+        assert await refusal(bench) == "the secret 'key' does not exist"
         await fakes.settle()
         bench.cluster.put(SECRET, data=encoded(a="1"))
         await fakes.settle()
@@ -144,7 +144,7 @@ def test_an_optional_secret_may_be_absent(tmp_path: Path) -> None:
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         bench.cluster.put(CONFIG, data={})
-        assert await refusal(bench) == "configmap 'conf' has no keys ['a']"
+        assert await refusal(bench) == "the configmap 'conf' has no keys ['a']"
 
     item = {"key": "a", "path": "a"}
     play(tmp_path, story, {"name": "conf", "configMap": {"name": "conf", "items": [item]}})
