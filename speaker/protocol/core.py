@@ -105,8 +105,11 @@ class Core:
                     actions += segment.tick(now, drained=event.drained)
             case ChildrenChanged():
                 self._children = event.children
-                self._own.complete = event.complete
                 actions += self._arrange(now)
+                if self._own.complete is not event.complete:
+                    self._own.complete = event.complete
+                    for segment in self._segments.values():
+                        actions += segment.changed(now)
             case InterfacesChanged():
                 self._interfaces = {each.name: each for each in event.interfaces}
                 actions += self._arrange(now)

@@ -105,9 +105,6 @@ class Config:
     versions: tuple[int, int] = (1, 1)
 
 
-# -- events: what the shell tells the core ---------------------------------------------------------
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeartbeatReceived:
     """A frame of our EtherType: `payload` is what follows the Ethernet header, padding included."""
@@ -193,9 +190,6 @@ Event: TypeAlias = (
     | Stalled
     | Leave
 )
-
-
-# -- actions: what the shell does, in this order ---------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -287,9 +281,6 @@ class Left:
 Action: TypeAlias = (
     SendHeartbeat | Take | Release | Probe | Blocked | InUse | Cleared | PeerChanged | Alone | Left
 )
-
-
-# -- what /status shows ----------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -112,8 +112,9 @@ class Peers:
         return any(peer.alive for peer in self._peers.values())
 
     def left_nodes(self) -> set[str]:
-        """Nodes that said farewell."""
-        return {p.node for p in self._peers.values() if p.flags & frame.Flag.LEAVING}
+        """Nodes whose last word was a farewell."""
+        last = {peer.node: peer.flags for peer in self._peers.values()}
+        return {node for node, flags in last.items() if flags & frame.Flag.LEAVING}
 
     def strangers(self) -> list[frame.Frame]:
         """Whom to greet, by the last frame of each; each once, who is there speaks again."""

@@ -124,22 +124,28 @@ class Segment:
     def set_children(self, children: Iterable[Listed], now: float) -> Sequence[Action]:
         """Take over the lists; an address that is not in `children` is released at once."""
         gone = dict(self._contests)
+        concerned: list[bytes] = []
         for listed in children:
             key = listed.address.packed
-            position = election.position(listed, self._own.node)
             contest = gone.pop(key, None)
+            if contest is not None and contest.listed == listed:
+                continue
+            concerned.append(key)
+            position = election.position(listed, self._own.node)
             if contest is not None and (contest.held or position != frame.UNLISTED):
                 contest.relist(listed, position)
             elif position != frame.UNLISTED:
                 self._contests[key] = Contest(listed.address, listed, position)
             elif contest is not None:
-                del self._contests[key]
+                gone[key] = contest
         actions: list[Action] = []
         for key, contest in gone.items():
             del self._contests[key]
             actions += self._release(contest, ReleaseCause.DELETED)
             actions += self._clear(contest)
-        return [*actions, *self.changed(now)]
+        if concerned or gone:
+            actions += self._look(concerned, now)
+        return actions
 
     def changed(self, now: float) -> Sequence[Action]:
         """Something about this node changed: look at every address and tell the others at once."""
