@@ -24,7 +24,7 @@ def visible(directory: Path) -> dict[str, bytes]:
     return found
 
 
-@settings(deadline=None)  # files take the time they take
+@settings(deadline=None)
 @given(st.lists(CONTENTS, min_size=1, max_size=6))
 def test_a_volume_always_holds_exactly_what_was_published_last(
     generations: list[dict[str, bytes]],
