@@ -67,7 +67,7 @@ exec "$1" -c "$2"
 def test_pods_and_their_node_reach_each_other_in_both_families_and_all_is_removed() -> None:
     done = subprocess.run(
         [*sandbox.UNSHARE, "sh", "-c", OUTER, "sh", sys.executable, INNER],
-        env={**os.environ, "PYTHONPATH": str(sandbox.CHECKOUT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(sandbox.CHECKOUT), *sys.path])},
         capture_output=True,
         text=True,
         timeout=60,
