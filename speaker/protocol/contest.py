@@ -180,7 +180,8 @@ class Round:
         contest.end_turns()
         if order[0] is not self.me or contest.position != 0:
             return Look.WAIT
-        well_at = self.me.well_since + listed.failback_delay_s
+        # An interval more, so that by everybody's reckoning the delay has passed when we claim.
+        well_at = self.me.well_since + listed.failback_delay_s + self.interval_s
         if self.now >= well_at:
             return TakeCause.FAILBACK
         contest.look_at = well_at

@@ -233,6 +233,8 @@ class Peers:
                 self._drop_oldest_dead()
             peer = Peer(beat.epoch, beat.tail.node, now, beat.tail)
             self._peers[beat.epoch] = peer
+        elif peer.complete_number != beat.claim_number:
+            peer.claims = {}  # what it held before it fell silent
         peer.known_since = now
         peer.hears_us = False
         peer.deaf_since = now

@@ -370,3 +370,30 @@ def test_a_thousand_addresses_move_at_once_when_their_holder_dies():
     world.run(0.26)
     assert len(world.nodes["b"].held) == 1000
     assert not world.nodes["c"].held
+
+
+def test_a_fail_back_has_two_holders_for_no_longer_than_a_frame_takes():
+    world = steady(listed(1, *"abc", failback_delay_s=2.0))
+    monitor = invariants.Monitor(world, invariants.Bounds(0.001, no_holder_s=0.3))
+    for _ in range(10):
+        world.nodes["a"].kill()
+        world.run(1.0)
+        world.nodes["a"].start()
+        world.run(3.0)
+        monitor.check()
+        assert world.holders(X) == ["a"]
+
+
+def test_a_newcomer_among_speakers_that_have_long_been_well_does_not_wait_as_after_a_power_cut():
+    world = World("abc")
+    for node in world.nodes.values():
+        node.children = (listed(1, "missing", *"bc"), listed(2, "a"))
+    world.nodes["a"].start()
+    world.nodes["c"].start()
+    world.run(6.0)
+    assert world.holders(X) == ["c"]
+    world.nodes["b"].start()
+    world.run(1.0)
+    world.unplug("c")
+    world.run(0.26)
+    assert "b" in world.holders(X)

@@ -18,7 +18,7 @@ class Drawn:
         return self.data.draw(st.integers(low, high))
 
 
-@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.settings(max_examples=25)
 @hypothesis.given(data=st.data(), seed=st.integers(0, 1000))
 def test_never_two_holders_and_never_none_whatever_happens(data, seed):
     made = scenario.start(Drawn(data), size=4, addresses=3, seed=seed, network=world.Network())
