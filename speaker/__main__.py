@@ -5,7 +5,7 @@ import asyncio
 import gc
 import sys
 
-from speaker import daemon, errors, log, settings
+from speaker import daemon, errors, log, privileges, settings
 from speaker.cluster import api
 
 
@@ -22,6 +22,7 @@ def main() -> int:
     chosen = settings.Settings.parse(sys.argv[1:])
     logger = log.configure(chosen.log_format, chosen.log_level)
     try:
+        privileges.keep_only_net_raw()
         asyncio.run(_run(chosen, logger))
     except errors.SpeakerError as error:
         logger.error("ended", error=str(error))  # noqa: TRY400 - the sentence says it all

@@ -24,7 +24,7 @@ from speaker import (
     settings,
     status,
 )
-from speaker.cluster import api, cache, lists, view, watch
+from speaker.cluster import api, cache, lists, notices, view, watch
 from speaker.links import table
 from speaker.links import watch as links_watch
 from speaker.protocol import events
@@ -58,6 +58,7 @@ class Daemon:
         self.metrics = metrics.Metrics()
         self.known = knowledge.Knowledge(chosen.node)
         self.heard_at: dict[str, float] = {}
+        self.notices = notices.Notices(cluster, chosen.node, self.known.children.by_key.values)
         self.observed = observed.Observed(
             chosen.node,
             logger,
@@ -66,6 +67,7 @@ class Daemon:
             mac_of=lambda name: self.driver.segments[name].mac,
             defend=lambda name, address: self.driver.segments[name].defend(address),
             changed=self._acted,
+            notify=self.notices.add,
         )
         self.driver = driver.Driver(
             events.Config(
@@ -133,6 +135,7 @@ class Daemon:
         yield self._use_cache()
         yield self._cache.run()
         yield self._reports.run()
+        yield self.notices.run()
         yield background.follow_keys(chosen.keys, self._keys, self.driver.tell, self._log)
         yield background.poll_health(chosen, self.known, self._judged)
 

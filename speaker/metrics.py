@@ -140,6 +140,7 @@ class Metrics:
         )
         self.watch_faults = Counter("watch_faults_total", "Failed lists and watches.", "resource")
         self.status_writes = Counter("status_writes_total", "Statuses written.", "outcome")
+        self.events_lost = Counter("events_lost_total", "Events that could not be written.")
         self.resident = Gauge("resident_bytes", "Memory of this process.")
 
     def render(self) -> str:

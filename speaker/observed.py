@@ -11,7 +11,7 @@ from typing import Final
 
 from contract import announcement, names, pool
 from speaker import log, metrics
-from speaker.cluster import view, watch
+from speaker.cluster import notices, view, watch
 from speaker.protocol import events
 
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
@@ -38,7 +38,8 @@ class Observed:
     """What this node announces, refuses and suffers; implements `driver.Observer`.
 
     `peers` returns the peers the core knows, `defend` announces an address once, `changed` is
-    called when a child should say something else.
+    called when a child should say something else, and `notify` with what its Service's user should
+    read.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Observed:
         mac_of: Callable[[str], bytes],
         defend: Callable[[str, pool.Address], None],
         changed: Callable[[], None],
+        notify: Callable[[notices.Notice], None],
     ) -> None:
         self._node = node
         self._log = logger
@@ -59,6 +61,7 @@ class Observed:
         self._mac_of = mac_of
         self._defend = defend
         self._changed = changed
+        self._notify = notify
         self._held: dict[_Place, _Held] = {}
         self._refused: dict[_Place, announcement.Announcement] = {}
         self._given_up: set[pool.Address] = set()
@@ -164,6 +167,14 @@ class Observed:
             mac=mac.hex(":"),
             remedy="find the host with this MAC and take the address from it, or from the pool",
         )
+        self._notify(
+            notices.Notice(
+                address,
+                names.AnnouncedReason.ADDRESS_CONFLICT,
+                f"{address}, announced by {self._node}, is claimed by {mac.hex(':')} too",
+                warns=True,
+            )
+        )
         self._defend(interface, address)
         self._changed()
 
@@ -206,6 +217,15 @@ class Observed:
             why=cause.value,
             after_s=after_s,
         )
+        if previous is not None:
+            self._notify(
+                notices.Notice(
+                    address,
+                    "AddressMoved",
+                    f"{address} moved from {previous} to {self._node}: {cause.value}",
+                    warns=cause is events.TakeCause.HOLDER_DIED,
+                )
+            )
         self._changed()
 
     def _refuse(
@@ -218,6 +238,7 @@ class Observed:
         self._log.warning(
             "address not taken", address=str(address), interface=interface, why=message
         )
+        self._notify(notices.Notice(address, reason, message, warns=True))
         self._changed()
 
     def _peer(

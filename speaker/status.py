@@ -62,6 +62,7 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     for name, heard_at in speaker.heard_at.items():
         counted.watch_age.set(name, total=round(now - heard_at, 3))
     counted.fitness.set(total=speaker.known.fitness().rank)
+    counted.events_lost.set(total=speaker.notices.lost)
     counted.resident.set(total=_resident_b())
     return counted.render()
 

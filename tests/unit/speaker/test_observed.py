@@ -7,7 +7,7 @@ import structlog
 
 from contract import announcement, child, names, pool
 from speaker import metrics, observed
-from speaker.cluster import view
+from speaker.cluster import notices, view
 from speaker.protocol import events
 
 ADDRESS = ipaddress.ip_address("192.0.2.10")
@@ -24,6 +24,7 @@ class Shell:
         self.lines: list[dict[str, Any]] = []
         self.defended: list[pool.Address] = []
         self.changes = 0
+        self.notices: list[notices.Notice] = []
         self.peers: list[events.PeerView] = []
         self.metrics = metrics.Metrics()
         logger = structlog.wrap_logger(None, processors=[self._line])
@@ -35,6 +36,7 @@ class Shell:
             mac_of=lambda _: MAC,
             defend=lambda _, address: self.defended.append(address),
             changed=self._changed,
+            notify=self.notices.append,
         )
 
     def _changed(self) -> None:
@@ -91,6 +93,15 @@ def test_a_change_of_holder_is_one_line_with_from_to_why_and_after_how_long(shel
     line = shell.lines[-1]
     assert (line["from"], line["to"], line["why"]) == ("n1", "n2", "claimed")
     assert line["after_s"] == 2.5
+
+
+def test_the_user_reads_of_a_move_but_not_of_the_first_holder(shell: Shell) -> None:
+    shell.take()
+    assert shell.notices == []
+    shell.take(events.TakeCause.FAILBACK, previous="n2")
+    (notice,) = shell.notices
+    assert notice.message == "192.0.2.10 moved from n2 to n1: failback"
+    assert not notice.warns
 
 
 def test_a_released_address_is_another_speakers_to_speak_of(shell: Shell) -> None:
