@@ -88,59 +88,48 @@ def build(told: progress.Progress) -> Path:
 
 def _compile(binary: Path, told: progress.Progress) -> None:
     told.say("building Kubernetes: once, some 6 minutes on two cores, 3 GB of downloads and cache")
-    told.update("downloading its source")
-    packages = _packages()
-    argv = ["nice", "go", "build", "-v", *_build_flags(), "-o", str(binary), "."]
-    done = 0
-    tail: list[str] = []
-    for line in _lines(argv):
-        if line in packages:
-            done += 1
+    modules = 0
+    packages: set[str] = set()
+    for line in _go("list", "-deps", "."):
+        if line.startswith("go: downloading "):
+            modules += 1
         elif line:
-            tail = [*tail, line][-TAIL_LINES:]
+            packages.add(line)
+        told.update(f"downloading the source of Kubernetes: {modules} modules")
+    done = 0
+    for line in _go("build", "-v", *_build_flags(), "-o", str(binary), "."):
+        done += line in packages
         told.update(f"building Kubernetes: compiled {done} packages of at most {len(packages)}")
-    if not binary.exists():
-        said = "\n".join(f"  {line}" for line in tail)
-        raise errors.LabError(f"'{' '.join(argv[:3])}' in {SOURCE} failed and said:\n{said}")
     told.say("Kubernetes is built")
 
 
-def _packages() -> set[str]:
-    argv = ["go", "list", "-deps", "."]
-    answer = subprocess.run(
-        argv, cwd=SOURCE, env=_go_environment(), capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise errors.LabError(
-            f"'{' '.join(argv)}' in {SOURCE} failed and said:\n{answer.stderr.strip()}"
-        )
-    return set(answer.stdout.split())
+def _go(*words: str) -> Iterator[str]:
+    """Run Go and yield its lines as they come, and "" when it is silent for a while.
 
-
-def _lines(argv: list[str]) -> Iterator[str]:
-    """Run a program and yield its lines as they come, and "" when it is silent for a while."""
+    Raises LabError with its last lines when it fails.
+    """
+    argv = ["nice", "go", *words]
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    tail: list[str] = []
     with subprocess.Popen(
         argv,
         cwd=SOURCE,
-        env=_go_environment(),
+        env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
         try:
-            while True:
-                try:
-                    line = lines.get(timeout=ASKED_EVERY_S)
-                except queue.Empty:
-                    yield ""
-                else:
-                    if line is None:
-                        return
-                    yield line
+            while (line := _next(lines)) is not None:
+                tail = [*tail, *filter(None, [line])][-TAIL_LINES:]
+                yield line
+            status = process.wait()
         finally:
             process.terminate()
+    if status:
+        said = "\n".join(f"  {line}" for line in tail)
+        raise errors.LabError(f"'go {words[0]}' in {SOURCE} failed and said:\n{said}")
 
 
 def _read(stream: Iterable[str] | None, lines: "queue.SimpleQueue[str | None]") -> None:
@@ -150,8 +139,11 @@ def _read(stream: Iterable[str] | None, lines: "queue.SimpleQueue[str | None]") 
     lines.put(None)
 
 
-def _go_environment() -> dict[str, str]:
-    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+def _next(lines: "queue.SimpleQueue[str | None]") -> str | None:
+    try:
+        return lines.get(timeout=ASKED_EVERY_S)
+    except queue.Empty:
+        return ""
 
 
 def _build_flags() -> list[str]:
