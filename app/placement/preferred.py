@@ -2,7 +2,8 @@
 """The preferred node of each address.
 
 What is placed stays, except what promise 1 (distinct) forces to move, what a node that joined
-takes, and what balance needs after a node was removed.
+takes, and what balance still needs after a removal, or after a join that left a Service with
+more addresses than there were nodes.
 """
 
 import collections
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from app.placement import spread, units
+from app.placement import loads, spread, units
 from contract.pool import VERSIONS
 
 _DUTY: Final = 720_720  # divides by all up to 16: shares of it compare exactly
@@ -34,8 +35,10 @@ def prefer(memory: units.Memory) -> list[int]:
     board.even_out(groups)
     if room:
         board.flatten({node: most - board.load[node] for node, most in room.items()})
-    if any(unit.displaced for unit in memory.units):
-        board.level(*_window(board, max(1, _gap_before(memory))))
+    if room or any(unit.displaced for unit in memory.units):
+        gap = max(1, _gap_before(memory))
+        low, _ = loads.window(board.load, gap)
+        board.level(low, low + gap)
     order = sorted(range(len(memory.units)), key=lambda number: memory.units[number].displaced)
     seats = board.seats((hub_of[number], memory.units[number].home) for number in order)
     nodes = dict(zip(order, seats, strict=True))
@@ -80,12 +83,12 @@ def _least_loaded(board: spread.Spread, groups: Sequence[int]) -> list[int]:
     """Return the nodes with the fewest addresses among those with the fewest of the groups."""
     together = board.together(groups)
     fewest = min(together)
-    loads = [
+    choice = [
         load if count == fewest else sys.maxsize
         for load, count in zip(board.load, together, strict=True)
     ]
-    least = min(loads)
-    return [node for node, load in enumerate(loads) if load == least]
+    least = min(choice)
+    return [node for node, load in enumerate(choice) if load == least]
 
 
 def _duties(memory: units.Memory) -> list[int]:
@@ -154,25 +157,8 @@ class _Company:
 
 def _gap_before(memory: units.Memory) -> int:
     """Return the difference of loads that the lists show, over the nodes that were there."""
-    loads = dict.fromkeys(memory.nodes, 0)
-    for node in memory.joined:
-        del loads[node]
+    counts = {node: 0 for node in memory.nodes if node not in memory.joined}
     for unit in memory.units:
-        if unit.home in loads and not unit.displaced:
-            loads[unit.home] += 1
-    return max(loads.values()) - min(loads.values()) if loads else 0
-
-
-def _window(board: spread.Spread, width: int) -> tuple[int, int]:
-    """Return the least and the greatest load, `width` apart, that take the fewest moves."""
-    loads = board.load
-    mean, rest = divmod(sum(loads), len(loads))
-
-    def moves(low: int) -> int:
-        above = sum(max(0, load - low - width) for load in loads)
-        below = sum(max(0, low - load) for load in loads)
-        return max(above, below)
-
-    lowest = max(0, mean + bool(rest) - width)
-    low = min(range(lowest, mean + 1), key=lambda low: (moves(low), -low))
-    return low, low + width
+        if unit.home in counts and not unit.displaced:
+            counts[unit.home] += 1
+    return loads.gap(counts)

@@ -81,15 +81,17 @@ class Spread:
     def flatten(self, room: Mapping[int, int] | None = None) -> None:
         """Level the loads as far as any exchanges can.
 
-        With `room`, only the nodes in it take more addresses, each at most so many more.
+        With `room`, an address goes only to the nodes in it, or home; each takes at most so many
+        more.
         """
         sinks = None if room is None else sorted(room)
         start = list(self.load)
         while True:
             takers = self.nodes
             if room is not None:
-                takers = [n for n, more in room.items() if self.load[n] - start[n] < more]
-            if not takers or not self._flatten_once(takers, sinks):
+                full = {n for n, more in room.items() if self.load[n] - start[n] >= more}
+                takers = [node for node in self.nodes if node not in full]
+            if not self._flatten_once(takers, sinks):
                 return
 
     def level(self, low: int, high: int) -> None:
@@ -194,7 +196,8 @@ class Spread:
         """Return the fewest exchanges from `source` to one of `ends`, the first if possible."""
         for end in ends:
             for hub in self._movable(source):
-                if self._open(hub, source, [end]):
+                allowed = sinks is None or end in sinks or end in self._vacant(hub)
+                if allowed and self._open(hub, source, [end]):
                     return [(hub, source, end)]
         reached: dict[int, Step | None] = {source: None}
         layer = [source]
