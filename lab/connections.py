@@ -7,8 +7,10 @@ until its standard input ends, and prints one JSON document, see :func:`summary`
 
 A connection is *served* when it was established and answered before the kernel would send its
 first SYN again (1 s, RFC 6298 §2.1): a later answer is owed to the retransmission and would hide
-an outage. Connections are started whether or not earlier ones answered, so a time-out does not
-round the outage up.
+an outage. One that was established and then reset or forgotten is *cut*: it was open when its
+address moved, and a service proxy's connection tracking does not move along. All others *failed*.
+Connections are started whether or not earlier ones answered, so a time-out does not round an
+outage up.
 """
 
 import argparse
@@ -41,6 +43,7 @@ class Record:
     port: int
     served: list[tuple[float, float]] = field(default_factory=list)  # (start, seconds it took)
     failed: list[tuple[float, str]] = field(default_factory=list)  # (start, why)
+    cut: list[tuple[float, str]] = field(default_factory=list)  # likewise
     servers: dict[str, int] = field(default_factory=dict)  # "node/pod" -> connections
 
 
@@ -62,6 +65,7 @@ def summary(record: Record, *, began: float, ended: float) -> dict[str, Any]:
         "served": len(record.served),
         "failed": len(record.failed),
         "failures": [{"at": at, "why": why} for at, why in record.failed],
+        "cut": len(record.cut),
         "longest_gap_s": round(gap_s, 4),
         "gap_began": gap_began,
         "median_s": round(took[len(took) // 2], 6) if took else None,
@@ -73,29 +77,32 @@ async def connect_once(record: Record) -> None:
     """Open one connection, ask, read the answer, close; and note how it went."""
     started = time.time()
     clock = time.monotonic()
-    try:
-        async with asyncio.timeout(SERVED_WITHIN_S):
-            server = await _ask(record.address, record.port)
-    except TimeoutError:
-        record.failed.append((started, f"no answer within {SERVED_WITHIN_S} s"))
-    except (OSError, ValueError) as error:
-        record.failed.append((started, str(error)))
-    else:
-        record.served.append((started, time.monotonic() - clock))
-        record.servers[server] = record.servers.get(server, 0) + 1
-
-
-async def _ask(address: str, port: int) -> str:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    family = socket.AF_INET6 if ":" in record.address else socket.AF_INET
+    ended = record.failed
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as connection:
         connection.setblocking(False)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(connection, (address, port))
-        await loop.sock_sendall(connection, REQUEST)
-        answer = b""
-        while len(answer) < ANSWER_LIMIT and (part := await loop.sock_recv(connection, 4096)):
-            answer += part
+        try:
+            async with asyncio.timeout(SERVED_WITHIN_S):
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(connection, (record.address, record.port))
+                ended = record.cut
+                server = await _ask(connection)
+        except TimeoutError:
+            ended.append((started, f"no answer within {SERVED_WITHIN_S} s"))
+        except (OSError, ValueError) as error:
+            ended.append((started, str(error)))
+        else:
+            record.served.append((started, time.monotonic() - clock))
+            record.servers[server] = record.servers.get(server, 0) + 1
+
+
+async def _ask(connection: socket.socket) -> str:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(connection, REQUEST)
+    answer = b""
+    while len(answer) < ANSWER_LIMIT and (part := await loop.sock_recv(connection, 4096)):
+        answer += part
     _, _, body = answer.partition(b"\r\n\r\n")
     who = json.loads(body)
     return f"{who['node']}/{who['pod']}"
@@ -108,7 +115,7 @@ async def watch(records: Sequence[Record], *, every_s: float, until: asyncio.Eve
     async with asyncio.TaskGroup() as connections:
         while not until.is_set():
             for record in records:
-                if len(record.served) + len(record.failed) >= MAX_SAMPLES:
+                if len(record.served) + len(record.failed) + len(record.cut) >= MAX_SAMPLES:
                     raise SystemExit(f"{record.address}: more than {MAX_SAMPLES} connections")
                 connections.create_task(connect_once(record))
             next_start += every_s
@@ -144,7 +151,7 @@ async def main(targets: Sequence[str], *, every_s: float) -> None:
     print("started", flush=True)
     await watch(records, every_s=every_s, until=stop)
     # What was started less than one answer's time ago counts as well: it was awaited.
-    ended = max([began, *(at for r in records for at, _ in (*r.served, *r.failed))])
+    ended = max([began, *(at for r in records for at, _ in (*r.served, *r.failed, *r.cut))])
     print(json.dumps([summary(record, began=began, ended=ended) for record in records]))
 
 

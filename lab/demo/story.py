@@ -102,9 +102,10 @@ class Story:
             time.sleep(STEADY_S)
         for result in results:
             gap_s = result["longest_gap_s"]
+            lost = result["failed"] + result["cut"]
             fared = (
                 f"{result['address']}: {result['served']} connections served, "
-                f"{result['failed']} failed, the longest gap {gap_s * 1000:.0f} ms"
+                f"{lost} lost, the longest gap {gap_s * 1000:.0f} ms"
             )
             if result["address"] == victim:
                 self._claim(
@@ -113,7 +114,7 @@ class Story:
                     is_true=gap_s <= GAP_AT_MOST_S,
                 )
             else:
-                self._claim(fared, is_true=not result["failed"] and gap_s <= UNDISTURBED_S)
+                self._claim(fared, is_true=not lost and gap_s <= UNDISTURBED_S)
         self._fact(cut=node, gaps_s={r["address"]: r["longest_gap_s"] for r in results})
         return victim, node
 

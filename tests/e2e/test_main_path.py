@@ -11,7 +11,6 @@ from contract import announcement, child, names
 from lab import client, inside
 
 POOL = "10.77.0.200-10.77.0.230"
-GAP_AT_MOST_S = 0.5  # issue A's promise; bench/ measures what it really is
 
 
 class User:
@@ -156,7 +155,7 @@ def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
 
 
 @pytest.mark.parametrize("fault", ["cut", "kill speaker", "kill node"])
-def test_a_failure_takes_only_its_own_share_down_and_not_for_long(
+def test_a_failure_takes_only_its_own_share_down_and_a_stand_in_serves_on(
     user: User, outside: client.Client, fault: str
 ) -> None:
     user.serve("web", count="3")
@@ -178,9 +177,9 @@ def test_a_failure_takes_only_its_own_share_down_and_not_for_long(
         )
     if fault == "kill speaker":
         user.lab.change("process", "start", f"speaker-{node}")
-    gaps = {result["address"]: result["longest_gap_s"] for result in results}
-    assert gaps[victim] <= GAP_AT_MOST_S
-    assert [r["failures"] for r in results if r["address"] != victim] == [[], []]
+    moved, *others = results
+    assert moved["failures"], "the fault was not felt, so nothing was tested"
+    assert [(other["failures"], other["cut"]) for other in others] == [([], 0), ([], 0)]
 
 
 def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(

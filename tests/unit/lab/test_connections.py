@@ -48,19 +48,25 @@ def test_targets_are_addresses_with_or_without_a_port(text, target):
     assert (parsed.address, parsed.port) == target
 
 
-def test_it_tells_who_answered_and_who_did_not():
+def test_it_tells_who_answered_who_did_not_and_who_hung_up():
     async def answer(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"node": "n1", "pod": "web-1"}\n')
         await writer.drain()
         writer.close()
 
+    async def hang_up(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
     async def run():
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        rude = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        rude_port = rude.sockets[0].getsockname()[1]
         port = server.sockets[0].getsockname()[1]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", connections.__file__, "--every", "0.01"),
-            *(f"127.0.0.1:{port}", "127.0.0.1:1"),
+            *(f"127.0.0.1:{port}", "127.0.0.1:1", f"127.0.0.1:{rude_port}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -69,10 +75,13 @@ def test_it_tells_who_answered_and_who_did_not():
         assert await process.stdout.readline() == b"started\n"
         output, _ = await process.communicate(b"")  # and close
         server.close()
+        rude.close()
         return json.loads(output)
 
-    alive, dead = asyncio.run(run())
+    alive, dead, cut = asyncio.run(run())
     assert alive["failed"] == 0
     assert list(alive["servers"]) == ["n1/web-1"]
     assert dead["served"] == 0
     assert "Errno 111" in dead["failures"][0]["why"]
+    assert (cut["served"], cut["failed"]) == (0, 0)
+    assert cut["cut"] > 0
