@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from app import events, pending
-from app.balancer import memory, picture, shortfalls, spec, status, wishes
+from app import conditions, events, pending
+from app.balancer import memory, picture, shortfalls, status, wishes
 from app.placement import model, place
 from app.service import user
 from contract import child, pool
@@ -34,11 +34,12 @@ class Decision:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Served:
-    """A Service of the balancer and what it gets."""
+    """A Service of the balancer, what it has, and what it gets."""
 
     service: user.UserService
     observed: tuple[memory.Observed, ...]
     outcome: model.Outcome
+    children: tuple[child.Child, ...]
 
 
 def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
@@ -67,29 +68,23 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
     )
     outcomes = {(outcome.namespace, outcome.uid): outcome for outcome in placement.outcomes}
     served = [
-        _Served(service, _observed(service, seen), outcomes[service.namespace, service.uid])
-        for service in allowed
+        _serve(service, outcomes[service.namespace, service.uid], seen) for service in allowed
     ]
     verdicts = {
         one.service: verdict
         for one in served
         if (verdict := shortfalls.verdict(one.outcome, seen)) is not None
     } | {service: shortfalls.not_allowed(service.namespace, seen.balancer) for service in refused}
-    manifests: list[Mapping[str, Any]] = []
-    for one in served:
-        manifests.extend(child.encode(c) for c in _children(one, seen.balancer))
     release = _release_moment(now)
-    for children in keeping:
-        outcome = outcomes[children.namespace, children.uid]
-        manifests.extend(child.encode(c) for c in _unchanged(children, outcome, release))
-    manifests.extend(
-        pending.encode(
-            verdict,
-            namespace=service.namespace,
-            service=service.name,
-            service_uid=service.uid,
-        )
-        for service, verdict in verdicts.items()
+    unchanged = itertools.chain.from_iterable(
+        _unchanged(children, outcomes[children.namespace, children.uid], release)
+        for children in keeping
+    )
+    planned = itertools.chain.from_iterable(one.children for one in served)
+    manifests = itertools.chain(
+        map(child.encode, planned),
+        map(child.encode, unchanged),
+        itertools.starmap(_note, verdicts.items()),
     )
     return Decision(
         children=_with_left_alone(manifests, seen.children.left_alone),
@@ -156,11 +151,11 @@ def _exactly(addresses: Iterable[pool.Address]) -> pool.Pool:
     return pool.Pool(spans)
 
 
-def _children(one: _Served, balancer: spec.Balancer) -> list[child.Child]:
-    before = {observed.ordinal: observed.child for observed in one.observed}
-    planned = len(one.outcome.assigned)
-    service = one.service
-    return [
+def _serve(service: user.UserService, outcome: model.Outcome, seen: picture.Picture) -> _Served:
+    observed = _observed(service, seen)
+    before = {one.ordinal: one.child for one in observed}
+    balancer = seen.balancer
+    children = tuple(
         child.Child(
             namespace=service.namespace,
             name=child.child_name(service.name, assigned.ordinal),
@@ -171,13 +166,20 @@ def _children(one: _Served, balancer: spec.Balancer) -> list[child.Child]:
             nodes=assigned.nodes,
             list_version=assigned.list_version,
             ports=service.ports,
-            planned=_planned(before.get(assigned.ordinal), planned),
+            planned=_planned(before.get(assigned.ordinal), len(outcome.assigned)),
             health_check_port=service.health_check_port,
             interfaces=balancer.interfaces,
             failback_delay_s=balancer.failback_delay_s,
         )
-        for assigned in one.outcome.assigned
-    ]
+        for assigned in outcome.assigned
+    )
+    return _Served(service, observed, outcome, children)
+
+
+def _note(service: user.UserService, verdict: conditions.Verdict) -> dict[str, Any]:
+    return pending.encode(
+        verdict, namespace=service.namespace, service=service.name, service_uid=service.uid
+    )
 
 
 def _planned(before: child.Child | None, planned: int) -> int:
@@ -191,18 +193,20 @@ def _planned(before: child.Child | None, planned: int) -> int:
 def _unchanged(
     children: wishes.Kept, outcome: model.Outcome, release: dt.datetime
 ) -> list[child.Child]:
-    """Return the children as they were; only their lists follow the nodes."""
+    """Return the children as they were; only their lists follow the nodes.
+
+    One whose address the balancer no longer owns goes, as it would with a Service that is there.
+    """
     before = {observed.ordinal: observed.child for observed in children.observed}
     return [
         dataclasses.replace(
-            before[assigned.ordinal],
+            old,
             nodes=assigned.nodes,
             list_version=assigned.list_version,
-            release_after=(
-                (before[assigned.ordinal].release_after or release) if children.missing else None
-            ),
+            release_after=(old.release_after or release) if children.missing else None,
         )
         for assigned in outcome.assigned
+        if (old := before.get(assigned.ordinal)) is not None and old.address == assigned.address
     ]
 
 
@@ -220,8 +224,7 @@ def _resync_after_s(
 ) -> float:
     waits: list[float] = []
     for one in served:
-        names = {child.child_name(one.service.name, a.ordinal) for a in one.outcome.assigned}
-        if any((one.service.namespace, name) not in seen.children.names for name in names):
+        if any((c.namespace, c.name) not in seen.children.names for c in one.children):
             youngest = max([one.service.created, *(o.created for o in one.observed)])
             age_s = now.timestamp() - youngest
             waits.append(next(wait for limit, wait in _LOOK_AGAIN_S if age_s < limit))

@@ -175,8 +175,8 @@ def _ready(facts: Facts) -> Verdict:
             holds=False,
             reason=Reason.OBJECTS_LEFT_ALONE,
             message=(
-                f"left as they are, because they cannot be read: {shortfalls.some(told)}; "
-                f"{told[0]}: {first_left.why}"
+                f"left as they are: {shortfalls.some(told)}; the first because of this: "
+                f"{first_left.why}"
             ),
         )
     return Verdict(holds=True, reason=Reason.READY, message="every Service has what it asks for")

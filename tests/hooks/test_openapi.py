@@ -13,7 +13,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", application.create())
 
 @schema.include(method="POST").parametrize()
 @settings(
-    max_examples=60,
+    max_examples=40,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
     deadline=None,

@@ -346,3 +346,15 @@ def test_one_malformed_child_does_not_stop_the_others(world):
     request["children"]["Service.v1"]["shop/web-l2-2"] = {"metadata": {"labels": "odd"}}
     answer = world.hooks.answer("balancer/sync", request)
     assert len(answer["children"]) == 6
+
+
+def test_a_service_that_cannot_be_asked_keeps_only_what_the_pool_still_holds(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
+    world.settle()
+    world.edit("shop/web", ip_count="odd")
+    world.respec(addressPool=["192.0.2.11-192.0.2.50"])
+    world.settle()
+    assert list(world.children) == ["shop/web-l2-2"]
+    world.edit("shop/web", ip_count="2")
+    world.settle()
+    assert world.addresses("shop/web") == ["192.0.2.12", "192.0.2.11"]
