@@ -172,10 +172,12 @@ class Round:
         contest.holder = contest.last_holder = incumbent.node
         contest.why = f"{incumbent.node} holds it"
         newer = (claim.created, claim.list_version) > (listed.created, listed.list_version)
-        if newer or not incumbent.hears_us or self.me not in order:
+        # Another interface of this node on the same segment, or its speaker's former self.
+        ours = incumbent.node == self.me.node
+        if newer or ours or not incumbent.hears_us or self.me not in order:
             contest.end_turns()
             return Look.WAIT
-        if incumbent not in order or incumbent.rank > order[0].rank:
+        if incumbent.node not in contest.candidates or incumbent.rank > order[0].rank:
             return TakeCause.HANDOVER if self._is_our_turn(contest, order) else Look.WAIT
         contest.end_turns()
         if order[0] is not self.me or contest.position != 0:

@@ -17,7 +17,9 @@ from speaker.protocol.events import Rank
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# As plain integers: operators of enumerations are too slow for every frame.
 _RANKS = tuple(Rank)
+_LEAVING = frame.Flag.LEAVING.value
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -142,7 +144,7 @@ class Peers:
             raise frame.DropError(frame.Drop.REPLAYED)
         listed = beat.tail.greeted if beat.heard is None else beat.heard
         echo = frame.heard_sequence(listed, self.epoch)
-        leaving = bool(beat.flags & frame.Flag.LEAVING)
+        leaving = bool(beat.flags & _LEAVING)
         rank = min(beat.rank, Rank.DRAINING)
         if peer is None or not peer.alive:
             if leaving or not (self._is_fresh(echo) or self._is_vouched_for(epoch, now)):

@@ -397,3 +397,13 @@ def test_a_newcomer_among_speakers_that_have_long_been_well_does_not_wait_as_aft
     world.unplug("c")
     world.run(0.26)
     assert "b" in world.holders(X)
+
+
+def test_two_interfaces_of_a_node_on_one_segment_do_not_take_an_address_from_each_other():
+    world = World(["eth0-of-a", "eth1-of-a", "b"])
+    for name, node in world.nodes.items():
+        node.children = (listed(1, "a", "b", failback_delay_s=1.0),)
+        node.start(node=name[-1])
+    world.run(10.0)
+    assert len(moves(world)) == 3  # both take, one yields
+    assert len(world.holders(X)) == 1
