@@ -170,10 +170,12 @@ async def poll_health(
     The service proxy's own endpoint, and for each child with policy Local its Service's
     healthCheckNodePort (KEP-1138), which says whether an endpoint on this node serves.
     """
-    host = str(chosen.local_address)
     at_once = asyncio.Semaphore(POLLS_AT_ONCE)
 
     async def ask(endpoint: fitness.Endpoint, port: int, path: str) -> bool:
+        # kube-proxy in nftables mode listens on the node's primary addresses, not on localhost.
+        own = known.node.address if known.node is not None else None
+        host = str(own or chosen.local_address)
         async with at_once:
             status = await http.status_of(host, port, path, POLL_TIMEOUT_S)
         return endpoint.observe(status, time.monotonic())

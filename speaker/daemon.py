@@ -244,9 +244,10 @@ class Daemon:
             self.driver.tell(
                 events.ChildrenChanged(children=now_listed.listed, complete=self.known.complete)
             )
+        self.observed.nowhere = now_listed.nowhere
         complaints = frozenset(self.known.complaints())
         for complaint in sorted(complaints - self._complaints):
-            self._log.warning("not announced", why=complaint)
+            self._log.warning("complaint", about=complaint)
         self._complaints = complaints
         self._reports.wake()
         self._refresh_took_s = time.monotonic() - began

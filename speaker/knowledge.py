@@ -3,7 +3,7 @@
 
 from speaker import fitness
 from speaker.cluster import lists, view, watch
-from speaker.links import table
+from speaker.links import ipvs, table
 from speaker.protocol import events
 
 
@@ -60,7 +60,7 @@ class Knowledge:
         return lists.Lists.of(self.name, allowed, links=self.links, declined=declined)
 
     def complaints(self) -> list[str]:
-        """Return what could not be read, and which children no pool covers."""
+        """Return what could not be read, which children no pool covers, and what defeats us."""
         outside = [
             f"child Service {known.child.namespace}/{known.child.name}: {known.child.address} is "
             "in no balancer's addressPool: it is not announced"
@@ -68,4 +68,5 @@ class Knowledge:
             if self.balancers.complete and not self.balancers.allow(known.child.address)
         ]
         unread = [*self.children.complaints.values(), *self.balancers.complaints.values()]
-        return sorted(unread + outside)
+        wrong = ipvs.complaint(self.links)
+        return sorted(unread + outside + ([wrong] if wrong else []))

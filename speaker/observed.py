@@ -65,6 +65,7 @@ class Observed:
         self._held: dict[_Place, _Held] = {}
         self._refused: dict[_Place, announcement.Announcement] = {}
         self._given_up: set[pool.Address] = set()
+        self.nowhere: frozenset[pool.Address] = frozenset()
         self._conflicts: dict[_Place, _Conflict] = {}
         self._peers_known: tuple[events.PeerView, ...] = ()
         self._peers_known_at = -math.inf
@@ -75,12 +76,17 @@ class Observed:
         """The addresses held, each with its interface."""
         return frozenset(self._held)
 
+    @property
+    def refused(self) -> Iterable[names.AnnouncedReason]:
+        """Why addresses are not taken, one reason each."""
+        return [refusal.reason for refusal in self._refused.values()]
+
     def wanted(
         self, children: Iterable[view.KnownChild], now: float
     ) -> dict[watch.Key, announcement.Announcement]:
         """Return what this node wants the children's statuses to say; others are not its own.
 
-        That nobody took an address over is said only where the status still names this node.
+        Why an address is not announced is said only where no other node announces it.
         """
         says: dict[pool.Address, announcement.Announcement] = {
             address: refusal for (address, _), refusal in sorted(self._refused.items(), key=str)
@@ -89,19 +95,9 @@ class Observed:
             says[address] = self._announcing(address, interface, held.mac, now)
         wanted: dict[watch.Key, announcement.Announcement] = {}
         for known in children:
-            address = known.child.address
-            if address in says:
-                wanted[known.key] = says[address]
-            elif (
-                address in self._given_up
-                and known.announced is not None
-                and known.announced.node == self._node
-            ):
-                wanted[known.key] = announcement.Announcement(
-                    address,
-                    names.AnnouncedReason.NO_CANDIDATE,
-                    f"{self._node} gave it up and no other listed node has taken it over",
-                )
+            said = says.get(known.child.address) or self._absence(known)
+            if said is not None:
+                wanted[known.key] = said
         return wanted
 
     def acted(self, action: events.Action, now: float) -> None:
@@ -250,6 +246,24 @@ class Observed:
             return
         age_s = self._age_of(interface, node, now)
         self._log.info("peer down", interface=interface, node=node, why=cause.value, age_s=age_s)
+
+    def _absence(self, known: view.KnownChild) -> announcement.Announcement | None:
+        address = known.child.address
+        announced_by = known.announced.node if known.announced is not None else None
+        if address in self.nowhere and announced_by in {None, self._node}:
+            return announcement.Announcement(
+                address,
+                names.AnnouncedReason.NO_INTERFACE,
+                f"{self._node}, listed first, has no interface for {address}: give it one in that "
+                "subnet, or name one in the balancer's interfaces",
+            )
+        if address in self._given_up and announced_by == self._node:
+            return announcement.Announcement(
+                address,
+                names.AnnouncedReason.NO_CANDIDATE,
+                f"{self._node} gave it up and no other listed node has taken it over",
+            )
+        return None
 
     def _age_of(self, interface: str, node: str | None, now: float) -> float | None:
         """Return the seconds since this peer was last heard."""

@@ -138,7 +138,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     option(
         "--local-address",
         "127.0.0.1",
-        "address at which this node's service proxy answers health checks",
+        "address at which this node's service proxy answers health checks while the Node object "
+        "is not known; then it is the Node's first InternalIP",
         type=ipaddress.ip_address,
     )
     option(

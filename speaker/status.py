@@ -43,6 +43,9 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     now = time.monotonic()
     counted.held.clear()
     counted.peers.clear()
+    counted.in_use.clear()
+    for refusal in speaker.observed.refused:
+        counted.in_use.add(refusal)
     for name, segment in speaker.driver.segments.items():
         counted.held.set(name, total=len(segment.held))
         counted.peers.set(name, total=0)

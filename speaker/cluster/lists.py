@@ -13,11 +13,16 @@ from speaker.protocol import events
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lists:
-    """All addresses with their nodes, and the interfaces and addresses that concern this node."""
+    """All addresses with their nodes, and the interfaces and addresses that concern this node.
+
+    `nowhere` are the addresses that should be here first and foremost, and can not, because no
+    interface is fit for them.
+    """
 
     listed: tuple[events.Listed, ...]
     interfaces: frozenset[str]
     addresses: Mapping[str, frozenset[pool.Address]]  # that this node may announce, by interface
+    nowhere: frozenset[pool.Address]
 
     @classmethod
     def of(
@@ -48,6 +53,11 @@ class Lists:
             listed=listed,
             interfaces=frozenset(addresses),
             addresses={name: frozenset(some) for name, some in addresses.items()},
+            nowhere=frozenset(
+                entry.address
+                for entry in listed
+                if entry.nodes[:1] == (node,) and not entry.interfaces
+            ),
         )
 
 

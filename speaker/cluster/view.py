@@ -4,9 +4,11 @@
 What cannot be read is left out with a complaint and never stands in another object's way.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contract import announcement, child, errors, names, pool
@@ -68,12 +70,16 @@ class Balancer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OwnNode:
-    """What the cluster says of this node; `ready` is None while it does not know."""
+    """What the cluster says of this node; `ready` is None while it does not know.
+
+    `address` is its first InternalIP, at which a service proxy answers that binds node addresses.
+    """
 
     ready: bool | None
     network_unavailable: bool
     cordoned: bool
     excluded: bool
+    address: pool.Address | None = None
 
 
 class Children:
@@ -187,15 +193,16 @@ def read_balancer(manifest: api.Manifest) -> Balancer:
 def read_node(manifest: api.Manifest) -> OwnNode:
     """Read a Node; a condition that is Unknown is no information."""
     metadata = manifest.get("metadata") or {}
+    said = manifest.get("status") or {}
     status = {
-        condition.get("type"): condition.get("status")
-        for condition in (manifest.get("status") or {}).get("conditions") or []
+        condition.get("type"): condition.get("status") for condition in said.get("conditions") or []
     }
     return OwnNode(
         ready={"True": True, "False": False}.get(status.get("Ready", "")),
         network_unavailable=status.get("NetworkUnavailable") == "True",
         cordoned=(manifest.get("spec") or {}).get("unschedulable") is True,
         excluded=names.EXCLUDE_LABEL in (metadata.get("labels") or {}),
+        address=_internal_ip(said.get("addresses") or []),
     )
 
 
@@ -216,3 +223,11 @@ def balancer_manifest(balancer: Balancer) -> api.Manifest:
             "ignoreExcludeLabel": balancer.ignores_exclude_label,
         },
     }
+
+
+def _internal_ip(addresses: Iterable[Mapping[str, Any]]) -> pool.Address | None:
+    for entry in addresses:
+        if entry.get("type") == "InternalIP":
+            with contextlib.suppress(ValueError):
+                return ipaddress.ip_address(entry.get("address", ""))
+    return None

@@ -157,9 +157,17 @@ def test_a_node_is_read_for_what_makes_it_unfit() -> None:
         {
             "metadata": {"labels": {names.EXCLUDE_LABEL: ""}},
             "spec": {"unschedulable": True},
-            "status": {"conditions": [{"type": "NetworkUnavailable", "status": "True"}]},
+            "status": {
+                "conditions": [{"type": "NetworkUnavailable", "status": "True"}],
+                "addresses": [
+                    {"type": "Hostname", "address": "n1"},
+                    {"type": "InternalIP", "address": "192.0.2.1"},
+                    {"type": "InternalIP", "address": "2001:db8::1"},
+                ],
+            },
         }
     )
+    assert node.address == ipaddress.ip_address("192.0.2.1")
     assert (node.excluded, node.cordoned, node.network_unavailable) == (True, True, True)
     assert view.read_node({}) == view.OwnNode(None, False, False, False)
 
@@ -179,6 +187,15 @@ def test_children_of_other_nodes_are_told_but_need_no_interface() -> None:
     told = lists_of(children)
     assert [entry.nodes for entry in told.listed] == [("n7", "n8")]
     assert told.interfaces == frozenset()
+
+
+def test_an_address_without_an_interface_on_its_preferred_node_is_nowhere() -> None:
+    children = view.Children()
+    six = ipaddress.ip_address("2001:db8::1")
+    children.apply(snapshot(manifest(a_child(address=six))))
+    assert lists_of(children).nowhere == {six}
+    children.apply(snapshot(manifest(a_child(address=six, nodes=("n2", "n1")))))
+    assert lists_of(children).nowhere == frozenset()
 
 
 def test_children_that_share_an_address_speak_with_the_voice_of_the_oldest() -> None:

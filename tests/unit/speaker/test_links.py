@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import asyncio
 import ipaddress
+import pathlib
 import struct
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speaker.links import rtnetlink, table, watch
+from speaker.links import ipvs, rtnetlink, table, watch
 
 MAC = b"\x02\0\0\0\0\1"
 
@@ -105,6 +106,20 @@ def test_strange_attributes_do_no_harm(attributes: bytes) -> None:
 
 def test_a_bridges_port_table_is_no_link() -> None:
     assert rtnetlink.parse_link(struct.pack("=BxHiII", 7, 1, 7, 0x41, 0)) is None
+
+
+@pytest.mark.parametrize(
+    ("interface", "arp_ignore", "complains"),
+    [("kube-ipvs0", "0\n", True), ("kube-ipvs0", "1\n", False), ("eth0", "0\n", False)],
+)
+def test_ipvs_without_strict_arp_is_complained_of(
+    tmp_path: pathlib.Path, interface: str, arp_ignore: str, *, complains: bool
+) -> None:
+    setting = tmp_path / "arp_ignore"
+    setting.write_text(arp_ignore, encoding="ascii")
+    links = table.Table(links={9: link(9, interface)}, subnets={}, default_links={})
+    complaint = ipvs.complaint(links, setting)
+    assert ("strictARP" in (complaint or "")) == complains
 
 
 def ip(*words: str) -> None:

@@ -127,6 +127,17 @@ def test_that_nobody_took_an_address_over_is_said_while_the_status_names_this_no
     assert shell.says(ours).reason is names.AnnouncedReason.ANNOUNCING  # type: ignore[union-attr]
 
 
+def test_that_the_preferred_node_has_no_interface_is_said_unless_another_announces(
+    shell: Shell,
+) -> None:
+    shell.observed.nowhere = frozenset({ADDRESS})
+    said = shell.says()
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.NO_INTERFACE
+    theirs = announcement.Announcement.by(ADDRESS, node="n2", interface="eth0", mac="02:00")
+    assert shell.says(theirs) is None
+
+
 def test_an_address_in_use_names_the_stranger_until_it_is_free(shell: Shell) -> None:
     shell.observed.acted(events.InUse(ADDRESS, "eth0", STRANGER), 1.0)
     said = shell.says()
