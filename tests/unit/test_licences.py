@@ -21,9 +21,15 @@ def speaker_distributions() -> list[str]:
 
 def licence_of(distribution: str) -> str:
     metadata = importlib.metadata.metadata(distribution)
-    expression = metadata.get("License-Expression") or metadata.get("License") or ""
-    classifiers = [c for c in metadata.get_all("Classifier", []) if c.startswith("License ::")]
-    return expression or " ".join(classifiers)
+    for field in ("License-Expression", "License", "Classifier"):
+        said = [text for text in metadata.get_all(field, []) if _speaks_of_a_licence(field, text)]
+        if said:
+            return " AND ".join(said)
+    return ""
+
+
+def _speaks_of_a_licence(field: str, text: str) -> bool:
+    return bool(text) and (field != "Classifier" or text.startswith("License ::"))
 
 
 def is_apache_only(licence: str) -> bool:
