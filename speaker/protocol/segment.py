@@ -313,7 +313,8 @@ class Segment:
         return actions
 
     def _round(self, now: float) -> Round:
-        alive = sorted(self._peers.alive(), key=lambda peer: peer.known_since)
+        # The last of a node's peers speaks for it: one that is fit, then the latest.
+        alive = sorted(self._peers.alive(), key=lambda peer: (peer.fit, peer.known_since))
         heard = any(peer.hears_us for peer in alive)
         me = election.Standing(
             node=self._own.node,
