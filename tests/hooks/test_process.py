@@ -87,3 +87,15 @@ def test_settings_that_cannot_be_used_end_it_with_a_sentence():
     )
     assert done.returncode == 2
     assert done.stderr == "--port is 'http': write a whole number from 0 to 65535\n"
+
+
+def test_a_certificate_that_cannot_be_read_ends_it_with_a_sentence():
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "--tls-cert", "/none.crt", "--tls-key", "/none.key"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--tls-cert /none.crt" in done.stderr
+    assert "Traceback" not in done.stderr
