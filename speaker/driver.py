@@ -143,6 +143,7 @@ class Driver:
         self._fence()
         # What a heartbeat says may be that an address is another's by now.
         self._drain_heartbeats()
+        self._settle()
         protocol.answer(ANSWER_BATCH)
         self._follow_up()
 
@@ -172,6 +173,7 @@ class Driver:
         if now <= self.core.fence_at and ran_or_slept_s - ran_s < SUSPENDED_S:
             return
         self._tell(events.Stalled(age_s=ran_or_slept_s))
+        self._settle()
         for opened in self.segments.values():
             opened.discard()
         self._observer.stalled(ran_or_slept_s)
@@ -183,8 +185,6 @@ class Driver:
             return
         for action in actions:
             self._act(action, now)
-        for opened in self.segments.values():
-            opened.settle()
         self._acted = True
 
     def _act(self, action: events.Action, now: float) -> None:
@@ -214,6 +214,7 @@ class Driver:
 
     def _work(self) -> None:
         """Announce and probe what is due, and see to be woken in time."""
+        self._settle()
         now = self._clock()
         while True:
             ended = [
@@ -225,10 +226,14 @@ class Driver:
                 break
             for probed in ended:
                 self._tell(probed)
-        for opened in self.segments.values():
-            opened.settle()
+        self._settle()
         self._acted = False
         self._arm(now)
+
+    def _settle(self) -> None:
+        """Make the kernel let through what is held now, once for all that has changed."""
+        for opened in self.segments.values():
+            opened.settle()
 
     def _arm(self, now: float) -> None:
         moments = [self.core.next_deadline]

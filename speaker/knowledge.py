@@ -12,6 +12,7 @@ class Knowledge:
 
     def __init__(self, node: str) -> None:
         self.name = node
+        self._lister = lists.Lister(node)
         self.children = view.Children()
         self.balancers = view.Balancers()
         self.node: view.OwnNode | None = None
@@ -57,7 +58,7 @@ class Knowledge:
         declined = fitness.declined(
             allowed, node=self.node, balancers=self.balancers.by_name, serving=serving
         )
-        return lists.Lists.of(self.name, allowed, links=self.links, declined=declined)
+        return self._lister.lists(allowed, links=self.links, declined=declined)
 
     def complaints(self) -> list[str]:
         """Return what could not be read, which children no pool covers, and what defeats us."""

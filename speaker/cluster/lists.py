@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import NamedTuple
 
 from contract import pool
 from speaker.cluster import view, watch
@@ -24,16 +24,22 @@ class Lists:
     addresses: Mapping[str, frozenset[pool.Address]]  # that this node may announce, by interface
     nowhere: frozenset[pool.Address]
 
-    @classmethod
-    def of(
-        cls,
-        node: str,
+
+class Lister:
+    """Makes the lists of the node of this name, anew only where something has changed."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._made: dict[pool.Address, _Made] = {}
+
+    def lists(
+        self,
         children: Iterable[view.KnownChild],
         *,
         links: table.Table,
         declined: frozenset[watch.Key],
-    ) -> Self:
-        """Combine them for the node of this name.
+    ) -> Lists:
+        """Combine children and links.
 
         Children that share an address speak with the voice of the oldest, which all speakers see
         alike; one of them that is declined is enough not to take it.
@@ -41,34 +47,49 @@ class Lists:
         sharing: dict[pool.Address, list[view.KnownChild]] = {}
         for known in children:
             sharing.setdefault(known.child.address, []).append(known)
-        listed = tuple(
-            _listed(address, group, links, declined) for address, group in sharing.items()
-        )
+        before, self._made = self._made, {}
+        for address, group in sharing.items():
+            inputs = _Inputs(tuple(group), links, any(known.key in declined for known in group))
+            made = before.get(address)
+            if made is None or made.inputs != inputs:
+                made = _Made(inputs, _listed(address, inputs))
+            self._made[address] = made
+        return self._combined(tuple(made.listed for made in self._made.values()))
+
+    def _combined(self, listed: tuple[events.Listed, ...]) -> Lists:
         addresses: dict[str, set[pool.Address]] = {}
         for entry in listed:
-            if node in entry.nodes:
+            if self._node in entry.nodes:
                 for name in entry.interfaces:
                     addresses.setdefault(name, set()).add(entry.address)
-        return cls(
+        return Lists(
             listed=listed,
             interfaces=frozenset(addresses),
             addresses={name: frozenset(some) for name, some in addresses.items()},
             nowhere=frozenset(
                 entry.address
                 for entry in listed
-                if entry.nodes[:1] == (node,) and not entry.interfaces
+                if entry.nodes[:1] == (self._node,) and not entry.interfaces
             ),
         )
 
 
-def _listed(
-    address: pool.Address,
-    group: list[view.KnownChild],
-    links: table.Table,
-    declined: frozenset[watch.Key],
-) -> events.Listed:
-    voice = min(group, key=lambda known: (known.created, known.key))
-    announcing = links.announcing(address, voice.child.interfaces)
+class _Inputs(NamedTuple):
+    """What an entry is made of; compared by identity first, so an unchanged one costs nothing."""
+
+    group: tuple[view.KnownChild, ...]
+    links: table.Table
+    declined: bool
+
+
+class _Made(NamedTuple):
+    inputs: _Inputs
+    listed: events.Listed
+
+
+def _listed(address: pool.Address, inputs: _Inputs) -> events.Listed:
+    voice = min(inputs.group, key=lambda known: (known.created, known.key))
+    announcing = inputs.links.announcing(address, voice.child.interfaces)
     return events.Listed(
         address=address,
         nodes=voice.child.nodes,
@@ -76,6 +97,6 @@ def _listed(
         created=voice.created,
         failback_delay_s=voice.child.failback_delay_s,
         interfaces=tuple(link.name for link in announcing),
-        declined=any(known.key in declined for known in group),
-        announced=any(known.announced_before for known in group),
+        declined=inputs.declined,
+        announced=any(known.announced_before for known in inputs.group),
     )

@@ -19,6 +19,8 @@ CHILDREN: Final = api.Resource(
     "/api/v1/services",
     {"labelSelector": f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"},
 )
+_ADDRESSES: Final = 10_000  # whose being allowed is remembered
+
 Told = tuple[child.Child, int, bool]
 """A child, when it was created, and whether it was announced before."""
 
@@ -95,7 +97,8 @@ class Children:
         if isinstance(event, watch.Snapshot):
             before = {key: known.told for key, known in self.by_key.items()}
             was_complete, self.complete = self.complete, True
-            self.by_key.clear()
+            for key in self.by_key.keys() - event.objects.keys():
+                del self.by_key[key]
             self.complaints.clear()
             for key, manifest in event.objects.items():
                 self._read(key, manifest)
@@ -109,6 +112,9 @@ class Children:
         return (old and old.told) != (new and new.told)
 
     def _read(self, key: watch.Key, manifest: api.Manifest) -> None:
+        old = self.by_key.get(key)
+        if old is not None and old.version == manifest["metadata"].get("resourceVersion"):
+            return  # listed anew, and still the same
         try:
             known = read_child(manifest)
         except errors.ContractError as error:
@@ -126,10 +132,12 @@ class Balancers:
         self.complete = False
         self.by_name: dict[str, Balancer] = {}
         self.complaints: dict[str, str] = {}
+        self._allowed: dict[pool.Address, bool] = {}
 
     def apply(self, event: watch.Event) -> bool:
         """Take an event in; True when something changed."""
         before = (self.complete, dict(self.by_name))
+        self._allowed.clear()
         if isinstance(event, watch.Snapshot):
             self.complete = True
             self.by_name.clear()
@@ -145,7 +153,13 @@ class Balancers:
 
     def allow(self, address: pool.Address) -> bool:
         """Whether some balancer's pool holds the address."""
-        return any(address in balancer.pool for balancer in self.by_name.values())
+        allowed = self._allowed.get(address)
+        if allowed is None:
+            if len(self._allowed) >= _ADDRESSES:
+                self._allowed.clear()
+            allowed = any(address in balancer.pool for balancer in self.by_name.values())
+            self._allowed[address] = allowed
+        return allowed
 
     def _read(self, name: str, manifest: api.Manifest) -> None:
         try:

@@ -7,6 +7,7 @@ through more than asked for (never less): user space checks each address exactly
 Source: Linux Documentation/networking/filter.rst, include/uapi/linux/filter.h.
 """
 
+import itertools
 import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -64,7 +65,7 @@ DROP_ALL: Final[Program] = (_DROP,)
 
 def encode(program: Program) -> bytes:
     """Return the instructions as the kernel reads them, 8 bytes each, in the host's order."""
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    return struct.pack("=" + "HBBI" * len(program), *itertools.chain.from_iterable(program))
 
 
 def arp_filter(addresses: Collection[int]) -> Program:

@@ -2,6 +2,7 @@
 import dataclasses
 import datetime as dt
 import ipaddress
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from contract import announcement, child, names
 from speaker.cluster import api, lists, view, watch
 from speaker.links import table
+from speaker.protocol import events
 
 ETH0 = table.Link(2, "eth0", b"\x02\0\0\0\0\1", ethernet=True, carrier=True)
 ETH1 = table.Link(3, "eth1", b"\x02\0\0\0\0\2", ethernet=True, carrier=True)
@@ -35,11 +37,15 @@ def a_child(name: str = "web-l2-1", **fields: Any) -> child.Child:
     return child.Child(**(defaults | fields))
 
 
+versions = itertools.count(1)
+
+
 def manifest(
     of: child.Child, created: str = "2026-01-01T00:00:00Z", status: dict[str, Any] | None = None
 ) -> api.Manifest:
     encoded = child.encode(of)
-    encoded["metadata"] |= {"creationTimestamp": created, "resourceVersion": "7"}
+    version = str(next(versions))
+    encoded["metadata"] |= {"creationTimestamp": created, "resourceVersion": version}
     return {**encoded, "status": status or {}}
 
 
@@ -61,7 +67,7 @@ def announced_by(node: str, of: child.Child) -> dict[str, Any]:
 
 
 def lists_of(children: view.Children, declined: frozenset[watch.Key] = frozenset()) -> lists.Lists:
-    return lists.Lists.of("n1", children.by_key.values(), links=LINKS, declined=declined)
+    return lists.Lister("n1").lists(children.by_key.values(), links=LINKS, declined=declined)
 
 
 def test_a_snapshot_deletes_what_it_does_not_name() -> None:
@@ -209,6 +215,31 @@ def test_children_that_share_an_address_speak_with_the_voice_of_the_oldest() -> 
         assert not entry.declined
     (entry,) = lists_of(children, frozenset({("shop", "young")})).listed
     assert entry.declined
+
+
+def test_entries_are_made_anew_only_where_something_has_changed() -> None:
+    children = view.Children()
+    other = a_child("other", address=ipaddress.ip_address("192.0.2.11"))
+    children.apply(snapshot(manifest(a_child()), manifest(other)))
+    lister = lists.Lister("n1")
+
+    def entries(
+        links: table.Table = LINKS, declined: frozenset[watch.Key] = frozenset()
+    ) -> dict[str, events.Listed]:
+        made = lister.lists(children.by_key.values(), links=links, declined=declined)
+        return {str(entry.address): entry for entry in made.listed}
+
+    before = entries()
+    children.apply(changed(manifest(a_child(list_version=4))))
+    after = entries()
+    assert after["192.0.2.10"].list_version == 4
+    assert after["192.0.2.11"] is before["192.0.2.11"]
+    assert entries(declined=frozenset({("shop", "other")}))["192.0.2.11"].declined
+    assert not entries()["192.0.2.11"].declined
+    moved = dataclasses.replace(LINKS, subnets={3: frozenset(LINKS.subnets[2])})
+    assert entries(moved)["192.0.2.11"].interfaces == ("eth1",)
+    children.apply(watch.Deleted(("shop", "other")))
+    assert list(entries(moved)) == ["192.0.2.10"]
 
 
 def test_what_goes_through_the_cache_is_read_the_same() -> None:
