@@ -62,7 +62,6 @@ def related(
         parents=parents,
         enqueue=enqueue,
         informers=surroundings.informers,
-        discovery=surroundings.discovery,
         clock=surroundings.clock,
     )
 

@@ -8,7 +8,6 @@ well-known keys that all of their items have; its faults are kept, since hooks
 have to live with them: two Service ports of one number become the same port.
 """
 
-import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,9 +66,13 @@ def remembered(obj: Mapping[str, Any]) -> Json:
 
 
 def update(observed: Json, desired: Json) -> Json:
-    """Return ``observed`` as it should be; the same value if nothing is to be done."""
-    desired = copy.deepcopy(desired)
-    (desired["metadata"].get("annotations") or {}).pop(LAST_APPLIED, None)
+    """Return ``observed`` as it should be; the same value if nothing is to be done.
+
+    What has not changed is shared with the arguments, none of which changes.
+    """
+    annotations = dict(desired["metadata"].get("annotations") or {})
+    if annotations.pop(LAST_APPLIED, None) is not None:
+        desired = {**desired, "metadata": {**desired["metadata"], "annotations": annotations}}
     new: Json = merge(observed, remembered(observed), desired)
     for field in SYSTEM_METADATA:
         _revert(new["metadata"], observed["metadata"], field)
@@ -80,17 +83,20 @@ def update(observed: Json, desired: Json) -> Json:
 
 
 def merge(observed: Any, applied: Any, desired: Any) -> Any:
-    """Return a copy of ``observed`` with the step from ``applied`` to ``desired`` made."""
+    """Return ``observed`` with the step from ``applied`` to ``desired`` made.
+
+    What has not changed is shared with the arguments, none of which changes.
+    """
     if isinstance(observed, dict):
         return _merge_objects(observed, _as(dict, applied), _as(dict, desired))
     if isinstance(observed, list):
         return _merge_lists(observed, _as(list, applied), _as(list, desired))
-    return copy.deepcopy(desired)
+    return desired
 
 
 def _merge_objects(observed: Json, applied: Json, desired: Json) -> Json:
     dropped = applied.keys() - desired.keys()
-    merged = {key: copy.deepcopy(value) for key, value in observed.items() if key not in dropped}
+    merged = {key: value for key, value in observed.items() if key not in dropped}
     for key, value in desired.items():
         merged[key] = merge(merged.get(key), applied.get(key), value)
     return merged
@@ -99,7 +105,7 @@ def _merge_objects(observed: Json, applied: Json, desired: Json) -> Json:
 def _merge_lists(observed: list[Any], applied: list[Any], desired: list[Any]) -> list[Any]:
     list_key = _list_key((observed, applied, desired))
     if list_key is None:
-        return copy.deepcopy(desired)
+        return desired
     merged = _merge_objects(
         _by_key(list_key, observed), _by_key(list_key, applied), _by_key(list_key, desired)
     )
@@ -130,7 +136,7 @@ def _as(kind: type[Any], value: Any) -> Any:
 
 def _revert(new: Json, old: Mapping[str, Any], field: str) -> None:
     if field in old:
-        new[field] = copy.deepcopy(old[field])
+        new[field] = old[field]
     else:
         new.pop(field, None)
 

@@ -9,7 +9,7 @@ import pytest
 from lab import api
 from lab.api import Json
 from lab.metacontroller import related
-from lab.metacontroller.discovery import Discovery
+from lab.metacontroller.discovery import Discovery, Resource
 from lab.metacontroller.errors import HookError, NotListedError
 from lab.metacontroller.hooks import Hook
 from lab.metacontroller.informers import Informers
@@ -70,7 +70,6 @@ class Table:
             parents=runner.run(self.informers.of("v1", "services")),
             enqueue=lambda parent: self.woken.append(parent["metadata"]["name"]),
             informers=self.informers,
-            discovery=discovery,
             clock=self.clock,
         )
 
@@ -88,7 +87,8 @@ class Table:
 
     def change(self, old: Json | None, new: Json | None) -> list[str]:
         self.woken.clear()
-        self.runner.run(self.related.on_related(old, new))
+        resource = Resource("v1", "nodes", "Node", namespaced=False, has_status=True)
+        self.runner.run(self.related.on_related(resource, old, new))
         return sorted(self.woken)
 
     def _customize(self, request: httpx.Request) -> httpx.Response:
