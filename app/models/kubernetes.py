@@ -15,15 +15,6 @@ from typing_extensions import TypedDict
 Labels = dict[str, str] | None
 
 
-class OwnerReference(TypedDict, total=False):
-    """One entry of metadata.ownerReferences."""
-
-    kind: str
-    name: str
-    uid: str
-    controller: bool
-
-
 class ManagedFields(TypedDict, total=False):
     """One entry of metadata.managedFields, without the fields."""
 
@@ -42,7 +33,6 @@ class Metadata(TypedDict, total=False):
     deletionTimestamp: str | None
     labels: Labels
     annotations: Labels
-    ownerReferences: list[OwnerReference] | None
 
 
 class PortSpec(TypedDict, total=False):
@@ -57,7 +47,6 @@ class ServiceSpec(TypedDict, total=False):
     """The spec of a Service."""
 
     type: str
-    clusterIP: str
     loadBalancerClass: str | None
     externalTrafficPolicy: str
     healthCheckNodePort: int
