@@ -88,7 +88,7 @@ class ReportWriter:
             if self._woken.is_set() or now >= recheck_at:
                 self._woken.clear()
                 recheck_at = now + reports.RECHECK_S
-                self._reports.consider(self._known.children.by_key, self._wanted(now), now)
+                self._reports.consider(self._known.children.by_key, self._observed.wants, now)
             await self._write_due()
             now = time.monotonic()
             wake_at = min(recheck_at, self._reports.next_at(now) or recheck_at)
@@ -98,20 +98,18 @@ class ReportWriter:
 
     async def last_words(self) -> None:
         """Say before the process ends which addresses nobody has taken over."""
-        children = self._known.children.by_key
+        now = time.monotonic()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_WITHIN_S):
-                for key, want in self._wanted(time.monotonic()).items():
-                    if want.reason is names.AnnouncedReason.NO_CANDIDATE:
-                        await self._write(reports.Report(children[key], want))
-
-    def _wanted(self, now: float) -> dict[watch.Key, announcement.Announcement]:
-        return self._observed.wanted(self._known.children.by_key.values(), now)
+                for known in list(self._known.children.by_key.values()):
+                    want = self._observed.wants(known, now)
+                    if want is not None and want.reason is names.AnnouncedReason.NO_CANDIDATE:
+                        await self._write(reports.Report(known, want))
 
     async def _write_due(self) -> None:
         while True:
             now = time.monotonic()
-            report = self._reports.due(self._known.children.by_key, self._wanted(now), now)
+            report = self._reports.due(self._known.children.by_key, self._observed.wants, now)
             if report is None:
                 return
             await self._write(report)

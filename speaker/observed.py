@@ -6,12 +6,12 @@ A change of holder is one line: address, from, to, why, after how long.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
 
 from contract import announcement, names, pool
 from speaker import log, metrics
-from speaker.cluster import notices, view, watch
+from speaker.cluster import notices, view
 from speaker.protocol import events
 
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
@@ -19,6 +19,7 @@ CONFLICT_OVER_S: Final = 600.0
 _CONFLICTS: Final = 1024  # remembered at a time
 _PEERS_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
 
+T = TypeVar("T")
 _Place = tuple[pool.Address, str]  # an address on an interface
 
 
@@ -62,8 +63,8 @@ class Observed:
         self._defend = defend
         self._changed = changed
         self._notify = notify
-        self._held: dict[_Place, _Held] = {}
-        self._refused: dict[_Place, announcement.Announcement] = {}
+        self._held: dict[pool.Address, dict[str, _Held]] = {}  # by interface
+        self._refused: dict[pool.Address, dict[str, announcement.Announcement]] = {}
         self._given_up: set[pool.Address] = set()
         self.nowhere: frozenset[pool.Address] = frozenset()
         self._conflicts: dict[_Place, _Conflict] = {}
@@ -72,33 +73,27 @@ class Observed:
         self.left = False
 
     @property
-    def held(self) -> frozenset[_Place]:
-        """The addresses held, each with its interface."""
-        return frozenset(self._held)
+    def held(self) -> Collection[pool.Address]:
+        """The addresses held."""
+        return self._held.keys()
 
     @property
-    def refused(self) -> Iterable[names.AnnouncedReason]:
+    def refused(self) -> list[names.AnnouncedReason]:
         """Why addresses are not taken, one reason each."""
-        return [refusal.reason for refusal in self._refused.values()]
+        return [said.reason for places in self._refused.values() for said in places.values()]
 
-    def wanted(
-        self, children: Iterable[view.KnownChild], now: float
-    ) -> dict[watch.Key, announcement.Announcement]:
-        """Return what this node wants the children's statuses to say; others are not its own.
+    def wants(self, known: view.KnownChild, now: float) -> announcement.Announcement | None:
+        """Return what this node wants the child's status to say; None: it is not its own.
 
         Why an address is not announced is said only where no other node announces it.
         """
-        says: dict[pool.Address, announcement.Announcement] = {
-            address: refusal for (address, _), refusal in sorted(self._refused.items(), key=str)
-        }
-        for (address, interface), held in sorted(self._held.items(), key=str, reverse=True):
-            says[address] = self._announcing(address, interface, held.mac, now)
-        wanted: dict[watch.Key, announcement.Announcement] = {}
-        for known in children:
-            said = says.get(known.child.address) or self._absence(known)
-            if said is not None:
-                wanted[known.key] = said
-        return wanted
+        address = known.child.address
+        if held := self._held.get(address):
+            interface = min(held)
+            return self._announcing(address, interface, held[interface].mac, now)
+        if refused := self._refused.get(address):
+            return refused[min(refused)]
+        return self._absence(known)
 
     def acted(self, action: events.Action, now: float) -> None:
         """Log, count and remember an action."""
@@ -106,7 +101,7 @@ class Observed:
             case events.Take(address, interface, cause, previous):
                 self._took(address, interface, cause, previous, now)
             case events.Release(address, interface, cause, to):
-                held = self._held.pop((address, interface), None)
+                held = _forget(self._held, address, interface)
                 self._conflicts.pop((address, interface), None)
                 if to is None and cause is not events.ReleaseCause.DELETED:
                     self._given_up.add(address)
@@ -134,7 +129,7 @@ class Observed:
                 said = announcement.Announcement.in_use(address, mac=mac.hex(":"))
                 self._refuse(address, interface, said.reason, said.message)
             case events.Cleared(address, interface):
-                if self._refused.pop((address, interface), None) is not None:
+                if _forget(self._refused, address, interface) is not None:
                     self._log.info("address free", address=str(address), interface=interface)
                     self._changed()
             case events.PeerChanged(interface, node, alive, cause):
@@ -196,7 +191,7 @@ class Observed:
         previous: str | None,
         now: float,
     ) -> None:
-        self._held[address, interface] = _Held(self._mac_of(interface), now)
+        self._held.setdefault(address, {})[interface] = _Held(self._mac_of(interface), now)
         self._given_up.discard(address)
         self._metrics.taken.add(interface, cause.value)
         after_s = None
@@ -228,9 +223,10 @@ class Observed:
         self, address: pool.Address, interface: str, reason: names.AnnouncedReason, message: str
     ) -> None:
         said = announcement.Announcement(address, reason, message)
-        if self._refused.get((address, interface)) == said:
+        places = self._refused.setdefault(address, {})
+        if places.get(interface) == said:
             return
-        self._refused[address, interface] = said
+        places[interface] = said
         self._log.warning(
             "address not taken", address=str(address), interface=interface, why=message
         )
@@ -294,3 +290,14 @@ class Observed:
             reason=names.AnnouncedReason.ADDRESS_CONFLICT,
             message=f"{by.message}; {conflict.mac.hex(':')} claims it too",
         )
+
+
+def _forget(
+    places: dict[pool.Address, dict[str, T]], address: pool.Address, interface: str
+) -> T | None:
+    """Remove an address's entry of an interface and return it."""
+    found = places.get(address, {})
+    entry = found.pop(interface, None)
+    if not found:
+        places.pop(address, None)
+    return entry

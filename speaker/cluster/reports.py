@@ -24,6 +24,10 @@ RETRY_S: Final = 1.0
 _URGENT: Final = frozenset({names.AnnouncedReason.ADDRESS_IN_USE})
 
 
+Wants = Callable[[view.KnownChild, float], announcement.Announcement | None]
+"""What this node wants a child's status to say now; None when that is another's to say."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
     """A status to write."""
@@ -45,19 +49,16 @@ class Reports:
         self._written: dict[watch.Key, announcement.Announcement] = {}
 
     def consider(
-        self,
-        known: Mapping[watch.Key, view.KnownChild],
-        wanted: Mapping[watch.Key, announcement.Announcement],
-        now: float,
+        self, known: Mapping[watch.Key, view.KnownChild], wants: Wants, now: float
     ) -> None:
         """Plan a write for each child whose status is not what this node wants it to say."""
-        for key in self._due.keys() - wanted.keys():
+        for key in self._due.keys() - known.keys():
             del self._due[key]
         for key in self._written.keys() - known.keys():
             del self._written[key]
-        for key, want in wanted.items():
-            child = known.get(key)
-            if child is None or self._says(child, want):
+        for key, child in known.items():
+            want = wants(child, now)
+            if want is None or self._says(child, want):
                 self._due.pop(key, None)
                 continue
             urgent = child.announced is None or want.reason in _URGENT
@@ -65,17 +66,15 @@ class Reports:
             self._due[key] = min(due, self._due.get(key, due))
 
     def due(
-        self,
-        known: Mapping[watch.Key, view.KnownChild],
-        wanted: Mapping[watch.Key, announcement.Announcement],
-        now: float,
+        self, known: Mapping[watch.Key, view.KnownChild], wants: Wants, now: float
     ) -> Report | None:
         """Return the next status to write now; it counts as written unless `failed` is called."""
         while self._due:
             key = min(self._due, key=self._due.__getitem__)
             if self._due[key] > now:
                 return None
-            child, want = known.get(key), wanted.get(key)
+            child = known.get(key)
+            want = wants(child, now) if child is not None else None
             if child is None or want is None or self._says(child, want):
                 del self._due[key]
                 continue

@@ -11,7 +11,6 @@ from speaker.cluster import notices, view
 from speaker.protocol import events
 
 ADDRESS = ipaddress.ip_address("192.0.2.10")
-KEY = ("shop", "web-l2-1")
 MAC = bytes.fromhex("020000000001")
 PEER = bytes.fromhex("020000000002")
 STRANGER = bytes.fromhex("020000000099")
@@ -59,7 +58,7 @@ class Shell:
     ) -> announcement.Announcement | None:
         made = child.Child("shop", "web-l2-1", "web", "u", "front", ADDRESS, ("n1", "n2"), 1, (), 1)
         known = view.KnownChild(made, 0, "1", {}, announced)
-        return self.observed.wanted([known], now).get(KEY)
+        return self.observed.wants(known, now)
 
 
 def peer(mac: bytes, age_s: float = 0.0) -> events.PeerView:
@@ -108,7 +107,7 @@ def test_a_released_address_is_another_speakers_to_speak_of(shell: Shell) -> Non
     shell.take()
     shell.release(events.ReleaseCause.CLAIMED, to="n2")
     assert shell.says() is None
-    assert shell.observed.held == frozenset()
+    assert not shell.observed.held
 
 
 def test_that_nobody_took_an_address_over_is_said_while_the_status_names_this_node(

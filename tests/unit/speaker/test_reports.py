@@ -27,22 +27,26 @@ def known(
     return {("shop", name): view.KnownChild(made, 0, "7", {}, read)}
 
 
+def wanting(want: announcement.Announcement | None) -> reports.Wants:
+    return lambda _, now: want
+
+
 def fresh() -> reports.Reports:
     return reports.Reports(lambda: 0.5, 0.0)
 
 
 def test_a_child_nobody_has_spoken_of_is_written_at_once() -> None:
     plan = fresh()
-    plan.consider(known(), {KEY: says("n1")}, 0.0)
-    written = plan.due(known(), {KEY: says("n1")}, 0.0)
+    plan.consider(known(), wanting(says("n1")), 0.0)
+    written = plan.due(known(), wanting(says("n1")), 0.0)
     assert written is not None
     assert written.announcement == says("n1")
-    assert plan.due(known(), {KEY: says("n1")}, 100.0) is None
+    assert plan.due(known(), wanting(says("n1")), 100.0) is None
 
 
 def test_a_change_of_holder_is_written_after_it_has_stood_for_a_while() -> None:
     plan = fresh()
-    before, want = known(says("n2")), {KEY: says("n1")}
+    before, want = known(says("n2")), wanting(says("n1"))
     plan.consider(before, want, 0.0)
     assert plan.due(before, want, 10.9) is None
     assert plan.next_at(0.0) == 11.0
@@ -52,50 +56,50 @@ def test_a_change_of_holder_is_written_after_it_has_stood_for_a_while() -> None:
 def test_being_considered_again_puts_nothing_off() -> None:
     plan = fresh()
     for moment in range(11):
-        plan.consider(known(says("n2")), {KEY: says("n1")}, float(moment))
-    assert plan.due(known(says("n2")), {KEY: says("n1")}, 11.0) is not None
+        plan.consider(known(says("n2")), wanting(says("n1")), float(moment))
+    assert plan.due(known(says("n2")), wanting(says("n1")), 11.0) is not None
 
 
 def test_a_change_that_reverted_is_not_written() -> None:
     plan = fresh()
-    plan.consider(known(says("n2")), {KEY: says("n1")}, 0.0)
-    plan.consider(known(says("n2")), {}, 5.0)
+    plan.consider(known(says("n2")), wanting(says("n1")), 0.0)
+    plan.consider(known(says("n2")), wanting(None), 5.0)
     assert plan.next_at(5.0) is None
-    plan.consider(known(says("n1")), {KEY: says("n1")}, 20.0)
+    plan.consider(known(says("n1")), wanting(says("n1")), 20.0)
     assert plan.next_at(20.0) is None
 
 
 def test_an_address_in_use_is_written_at_once() -> None:
     plan = fresh()
-    want = {KEY: announcement.Announcement.in_use(ADDRESS, mac="02:99")}
+    want = wanting(announcement.Announcement.in_use(ADDRESS, mac="02:99"))
     plan.consider(known(says("n1")), want, 0.0)
     assert plan.due(known(says("n1")), want, 0.0) is not None
 
 
 def test_what_the_status_says_already_is_not_written() -> None:
     plan = fresh()
-    plan.consider(known(says("n1")), {KEY: says("n1")}, 0.0)
-    assert plan.due(known(says("n1")), {KEY: says("n1")}, 100.0) is None
+    plan.consider(known(says("n1")), wanting(says("n1")), 0.0)
+    assert plan.due(known(says("n1")), wanting(says("n1")), 100.0) is None
 
 
 def test_what_was_written_is_believed_until_the_watch_speaks() -> None:
     plan = fresh()
-    plan.consider(known(), {KEY: says("n1")}, 0.0)
-    plan.due(known(), {KEY: says("n1")}, 0.0)
-    plan.consider(known(), {KEY: says("n1")}, 1.0)
+    plan.consider(known(), wanting(says("n1")), 0.0)
+    plan.due(known(), wanting(says("n1")), 0.0)
+    plan.consider(known(), wanting(says("n1")), 1.0)
     assert plan.next_at(1.0) is None
     plan.seen(KEY)
-    plan.consider(known(says("n2")), {KEY: says("n1")}, 2.0)
+    plan.consider(known(says("n2")), wanting(says("n1")), 2.0)
     assert plan.next_at(2.0) is not None
 
 
 def test_a_failed_write_is_tried_again() -> None:
     plan = fresh()
-    plan.consider(known(), {KEY: says("n1")}, 0.0)
-    plan.due(known(), {KEY: says("n1")}, 0.0)
+    plan.consider(known(), wanting(says("n1")), 0.0)
+    plan.due(known(), wanting(says("n1")), 0.0)
     plan.failed(KEY, 0.2)
-    assert plan.due(known(), {KEY: says("n1")}, 1.0) is None
-    assert plan.due(known(), {KEY: says("n1")}, 1.2) is not None
+    assert plan.due(known(), wanting(says("n1")), 1.0) is None
+    assert plan.due(known(), wanting(says("n1")), 1.2) is not None
 
 
 def test_writes_are_paced() -> None:
@@ -103,7 +107,7 @@ def test_writes_are_paced() -> None:
     children: dict[watch.Key, view.KnownChild] = {}
     for index in range(100):
         children |= known(name=f"web-l2-{index}")
-    want = dict.fromkeys(children, says("n1"))
+    want = wanting(says("n1"))
     plan.consider(children, want, 0.0)
     written = 0
     for tenth in range(51):
@@ -114,14 +118,14 @@ def test_writes_are_paced() -> None:
 
 def test_a_deleted_child_is_forgotten() -> None:
     plan = fresh()
-    plan.consider(known(), {KEY: says("n1")}, 0.0)
-    assert plan.due({}, {KEY: says("n1")}, 0.0) is None
-    plan.consider({}, {}, 1.0)
+    plan.consider(known(), wanting(says("n1")), 0.0)
+    assert plan.due({}, wanting(says("n1")), 0.0) is None
+    plan.consider({}, wanting(None), 1.0)
     assert plan.next_at(1.0) is None
 
 
 def test_only_an_address_in_use_can_not_wait() -> None:
     plan = fresh()
     blocked = announcement.Announcement(ADDRESS, names.AnnouncedReason.HEARTBEATS_BLOCKED, "b")
-    plan.consider(known(says("n1")), {KEY: blocked}, 0.0)
-    assert plan.due(known(says("n1")), {KEY: blocked}, 0.0) is None
+    plan.consider(known(says("n1")), wanting(blocked), 0.0)
+    assert plan.due(known(says("n1")), wanting(blocked), 0.0) is None
