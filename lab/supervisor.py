@@ -56,8 +56,10 @@ class Interruptions:
 def environment(settings: sandbox.Settings) -> dict[str, str]:
     """Return what the command finds in its environment."""
     directory = sandbox.DIRECTORY
+    real = {"METACONTROLLER": settings.metacontroller} if settings.metacontroller else {}
     return {
         **os.environ,
+        **real,
         "KUBECONFIG": str(directory / "kubeconfig"),
         "LAB_DIR": str(directory),
         "LAB_METACONTROLLER": settings.metacontroller_name,
