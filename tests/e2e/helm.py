@@ -2,8 +2,9 @@
 """What tests of the chart share: rendering it, and acting as somebody with a real token."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,9 +27,31 @@ def template(lab: inside.Lab, *options: str, namespace: str = NAMESPACE) -> list
     return [found for found in yaml.safe_load_all(text) if found]
 
 
-def present(lab: inside.Lab, kind: str, name: str, namespace: str = "") -> bool:
-    where = ("-n", namespace) if namespace else ()
-    return bool(lab.kubectl("get", kind, name, *where, "--ignore-not-found", "-o", "name"))
+@contextlib.contextmanager
+def applied(lab: inside.Lab, objects: Iterable[dict[str, Any]]) -> Iterator[None]:
+    """See that objects are there, and take away in the end those that were not."""
+    missing = [found for found in objects if not _present(lab, found)]
+    if missing:
+        lab.apply(*missing)
+    try:
+        yield
+    finally:
+        for found in reversed(missing):
+            lab.kubectl("delete", *_named(found), "--ignore-not-found")
+
+
+def _present(lab: inside.Lab, found: dict[str, Any]) -> bool:
+    return bool(lab.kubectl("get", *_named(found), "--ignore-not-found", "-o", "name"))
+
+
+def _named(found: dict[str, Any]) -> tuple[str, ...]:
+    metadata = found["metadata"]
+    where = ("-n", metadata["namespace"]) if "namespace" in metadata else ()
+    return (found["kind"], metadata["name"], *where)
+
+
+def namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 @dataclass(frozen=True)

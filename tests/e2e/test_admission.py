@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who may write what: each attempt is made with a real token, and carried out or refused."""
 
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -60,41 +61,46 @@ def status(*, address: str = MINE, message: str = "node-1 eth0 52:54:00:12:34:56
     return {"status": {"loadBalancer": {"ingress": ingress}, "conditions": [condition]}}
 
 
+METACONTROLLER = [
+    helm.namespace("metacontroller"),
+    {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": "metacontroller", "namespace": "metacontroller"},
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "metacontroller"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "cluster-admin",
+        },
+        "subjects": [
+            {"kind": "ServiceAccount", "name": "metacontroller", "namespace": "metacontroller"}
+        ],
+    },
+]
+
+
 @pytest.fixture(scope="module")
 def policies(lab: inside.Lab) -> Iterator[inside.Lab]:
     """The chart's policies in force: the release's own, else installed for these tests."""
-    installed = helm.present(lab, "validatingadmissionpolicybinding", "l2lb-children")
     rendered = helm.template(lab)
+    crd = [found for found in rendered if found["kind"] == "CustomResourceDefinition"]
+    rights = [
+        found
+        for found in rendered
+        if found["metadata"]["name"] == "l2lb-speaker" and found["kind"] != "DaemonSet"
+    ]
     ours = [found for found in rendered if found["kind"].startswith("ValidatingAdmission")]
-    if not installed:
-        for name in (helm.NAMESPACE, "metacontroller"):
-            if not helm.present(lab, "namespace", name):
-                lab.kubectl("create", "namespace", name)
-        accounts = [
-            found
-            for found in rendered
-            if found["metadata"]["name"] in {"l2lb-speaker", "l2loadbalancers.l2lb.io"}
-            and found["kind"] != "DaemonSet"
-            and not helm.present(
-                lab,
-                found["kind"],
-                found["metadata"]["name"],
-                found["metadata"].get("namespace", ""),
-            )
-        ]
-        if not helm.present(lab, "serviceaccount", "metacontroller", "metacontroller"):
-            lab.kubectl("create", "serviceaccount", "metacontroller", "-n", "metacontroller")
-            lab.kubectl(
-                *("create", "clusterrolebinding", "metacontroller", "--clusterrole=cluster-admin"),
-                "--serviceaccount=metacontroller:metacontroller",
-            )
-        lab.apply(*accounts)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(helm.applied(lab, [helm.namespace(helm.NAMESPACE), *METACONTROLLER]))
+        stack.enter_context(helm.applied(lab, [*crd, *rights]))
         lab.kubectl("wait", "--for=condition=Established", "crd/l2loadbalancers.l2lb.io")
-        lab.apply(*ours)
-    yield lab
-    if not installed:
-        for found in reversed(ours):
-            lab.kubectl("delete", found["kind"], found["metadata"]["name"])
+        stack.enter_context(helm.applied(lab, ours))
+        yield lab
 
 
 @dataclass(frozen=True)
@@ -413,6 +419,10 @@ def owned(stage: Stage, name: str, owner: Json) -> None:
     stage.make("metacontroller", child(name, owners=[owner]))
 
 
+def gone(lab: inside.Lab, *words: str) -> bool:
+    return not lab.kubectl("get", *words, "--ignore-not-found", "-o", "name")
+
+
 @pytest.mark.parametrize("how", ["background", "foreground"])
 def test_deleting_a_balancer_deletes_its_children(stage, owner, how):
     owned(stage, f"owned-{how}", owner)
@@ -422,8 +432,8 @@ def test_deleting_a_balancer_deletes_its_children(stage, owner, how):
     # The garbage collector learns of a new CRD within half a minute.
     inside.until(
         lambda: (
-            not helm.present(stage.lab, "service", f"owned-{how}", stage.namespace)
-            and not helm.present(stage.lab, "l2lb", owner["name"])
+            gone(stage.lab, "service", f"owned-{how}", "-n", stage.namespace)
+            and gone(stage.lab, "l2lb", owner["name"])
         ),
         "balancer and child are gone",
         within_s=60,
@@ -454,7 +464,7 @@ def test_deleting_a_namespace_deletes_the_children_in_it(stage):
     stage.lab.kubectl("delete", "namespace", "test-doomed", "--wait=false")
 
     inside.until(
-        lambda: not helm.present(stage.lab, "namespace", "test-doomed"),
+        lambda: gone(stage.lab, "namespace", "test-doomed"),
         "the namespace is gone",
         within_s=60,
     )
