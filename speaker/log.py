@@ -28,4 +28,4 @@ def configure(log_format: str, level: str) -> Logger:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-    return structlog.get_logger()
+    return structlog.get_logger().bind()

@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import itertools
 import pathlib
@@ -34,6 +35,7 @@ class Told:
         self.actions: list[events.Action] = []
         self.conflicts: list[tuple[str, pool.Address, bytes]] = []
         self.stalls: list[float] = []
+        self.unopened: list[str] = []
 
     def acted(self, action: events.Action, now: float) -> None:
         self.actions.append(action)
@@ -45,7 +47,7 @@ class Told:
         self.stalls.append(age_s)
 
     def could_not_open(self, interface: str, error: OSError) -> None:
-        raise error
+        self.unopened.append(interface)
 
 
 class Speaker:
@@ -351,5 +353,40 @@ def test_an_ipv6_address_is_asked_for_where_mld_snooping_switches_deliver() -> N
         opened.listen_for([SIX])
         assert "ff02::1:ff00:10" in groups("a0")
         assert "ff02::1:ff00:11" not in groups("a0")
+
+    run(scenario)
+
+
+def test_a_macvlan_without_an_address_announces() -> None:
+    plug("a0", CLIENT)
+    ip("link", "add", "link", "a0", "name", "m0", "type", "macvlan", "mode", "bridge")
+    ip("link", "set", "m0", "up")
+
+    async def scenario() -> None:
+        table_now = await links()
+        speaker = Speaker("a")
+        speaker.use(table_now, "m0", listed(HELD, "m0", "a"), listed(SIX, "m0", "a"))
+        speaker.driver.segments["m0"].listen_for([SIX])  # a macvlan lets only its groups through
+        await until(lambda: speaker.held == {HELD, SIX})
+        client = Client(table_now)
+        for address in (HELD, SIX):
+            assert await client.answered(address) == mac_of(table_now, "m0")
+
+    run(scenario)
+
+
+def test_an_interface_that_can_not_be_opened_is_reported_and_the_others_serve() -> None:
+    plug("a0", CLIENT)
+
+    async def scenario() -> None:
+        table_now = await links()
+        speaker = Speaker("a")
+        real = table_now.named("a0")
+        assert real is not None
+        gone = dataclasses.replace(real, index=99, name="b0")
+        speaker.driver.use_links([real, gone], ["a0", "b0"])
+        speaker.driver.tell(events.ChildrenChanged((listed(HELD, "a0", "a"),), complete=True))
+        await until(lambda: speaker.held == {HELD})
+        assert speaker.told.unopened == ["b0"]
 
     run(scenario)
