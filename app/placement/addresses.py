@@ -39,7 +39,8 @@ class Allocation:
 def allocate(balancer: model.Balancer, wishes: Sequence[model.Wish]) -> Allocation:
     """Return the addresses of each of `wishes`, which are in creation order.
 
-    Applied and asked again, the answer is the same.
+    Once applied, the same is answered again, save that an address which is quarantined now goes
+    next time to a Service that requests it by name.
     """
     book = _Book(balancer)
     services = [_Service(wish) for wish in wishes]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.placement import model, place
 from contract.pool import Address, Pool
 
-WIDE = Pool.parse(["192.0.2.0/24", "2001:db8::/112"])
+WIDE = Pool.parse(["10.0.0.0/16", "2001:db8::/112"])
 Lists = Mapping[Address, tuple[str, ...]]
 
 
