@@ -194,9 +194,8 @@ class Peers:
         """When `silent` has something to say at the earliest, if nobody is heard until then."""
         return min((_next_step(p) for p in self._peers.values() if p.alive), default=math.inf)
 
-    def forget_all(self, sequence: int) -> list[Peer]:
-        """Believe nobody alive who has not heard a later sequence of ours; return who was alive."""
-        self._fresh_from = self._fresh_next = sequence + 1
+    def forget_all(self) -> list[Peer]:
+        """Believe nobody alive until heard anew; return who was alive."""
         alive = self.alive()
         for peer in alive:
             peer.alive = False

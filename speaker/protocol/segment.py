@@ -376,7 +376,7 @@ class Segment:
             actions += self._release(contest, cause)
         actions += [
             PeerChanged(self.name, peer.node, False, PeerCause.FORGOTTEN)
-            for peer in self._peers.forget_all(self._voice.sequence)
+            for peer in self._peers.forget_all()
         ]
         self._silence_at = math.inf
         return actions

@@ -35,6 +35,7 @@ class Network:
     delay_s: tuple[float, float] = (0.0001, 0.0003)
     duplicate: float = 0.0
     reorder: bool = False
+    lost: Callable[[str, bytes], bool] | None = None  # what more is lost, by sender and payload
     cut: set[tuple[str, str]] = dataclasses.field(default_factory=set)
 
 
@@ -239,6 +240,8 @@ class World:
     def send(self, sender: str, payload: bytes) -> None:
         network, rng = self.network, self.random
         self.recorded.append(payload)
+        if network.lost is not None and network.lost(sender, payload):
+            return
         low, high = network.delay_s
         for name, node in self.nodes.items():
             if name == sender or node.core is None or (sender, name) in network.cut:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 
-from speaker.protocol import events
+from speaker.protocol import events, frame
 from speaker.protocol.events import Rank, ReleaseCause, TakeCause
 from tests.simulator import invariants
 from tests.simulator.world import World, address, listed
@@ -407,3 +407,19 @@ def test_two_interfaces_of_a_node_on_one_segment_do_not_take_an_address_from_eac
     world.run(10.0)
     assert len(moves(world)) == 3  # both take, one yields
     assert len(world.holders(X)) == 1
+
+
+def test_a_newcomer_takes_nothing_while_it_does_not_know_yet_what_a_peer_claims():
+    world = World("ab")
+    for node in world.nodes.values():
+        node.children = (listed(1, *"ab"),)
+    world.nodes["b"].start()
+    world.run(5.0)
+    claims = 52  # the first field's type
+    world.network.lost = lambda _, payload: payload[claims] == frame.Tlv.CLAIMS
+    world.nodes["a"].start()
+    world.run(0.9)
+    assert world.holders(X) == ["b"]
+    world.network.lost = None
+    world.run(5.0)
+    assert world.holders(X) == ["b"]
