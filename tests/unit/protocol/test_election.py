@@ -423,3 +423,17 @@ def test_a_newcomer_takes_nothing_while_it_does_not_know_yet_what_a_peer_claims(
     world.network.lost = None
     world.run(5.0)
     assert world.holders(X) == ["b"]
+
+
+def test_nobody_yields_to_what_a_peer_claimed_before_it_fell_silent():
+    world = steady(listed(1, *"ab"), names="ab")
+    world.partition("a", "b")
+    world.run(1.0)
+    world.nodes["a"].set_children([listed(1, *"ab", declined=True)])
+    world.run(11.0)
+    assert world.holders(X) == ["b"]
+    monitor = invariants.Monitor(world, invariants.Bounds(no_holder_s=0.0))
+    world.heal()
+    world.run(5.0)
+    monitor.check()
+    assert world.holders(X) == ["b"]
