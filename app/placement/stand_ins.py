@@ -97,6 +97,8 @@ class _Lists:
         hubs = units.hubs([self._units[index] for index in held])
         hub_of = {index: hubs[tuple(self._units[index].groups)] for index in held}
         groups = sorted({group for index in held for group in self._units[index].groups})
+        # Of equals the first, for every failure the same: so one look at their duties tells an
+        # added Service which nodes any failure would load more.
         survivors = [node for node in self._memory.nodes if node != failed]
 
         def board() -> spread.Spread:
