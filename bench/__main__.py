@@ -16,7 +16,7 @@ def main() -> int:
     found = sorted(
         module.name
         for module in pkgutil.iter_modules(bench.__path__)
-        if module.name not in NOT_BENCHES
+        if not module.ispkg and module.name not in NOT_BENCHES
     )
     if len(sys.argv) < 2 or sys.argv[1] not in found:  # noqa: PLR2004  # the program and a name
         program = Path(sys.executable).name

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""How long new connections fail when a node fails without warning, and who else is disturbed.
+
+Three faults, each on the node that the client uses at that moment for one address: its cable is
+pulled out of the switch, its speaker gets SIGKILL, its power is taken. A connection is started
+every 20 ms; `gap` is the longest time between two that were served. `wire` is the longest time in
+which nobody answered ARP, asked every 10 ms by another machine: a killed speaker's kernel forwards
+on, so that a client with the address in its neighbour table need not notice anything.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from bench.common import report, scenario, world
+from bench.rivals import contender, ours
+from lab import inside
+
+ADDRESSES: Final = 3
+STEADY_S: Final = 1.3  # past the 1 s in which Linux ignores a second change (neigh locktime)
+AFTER_S: Final = 1.0
+TAKEN_WITHIN_S: Final = 40.0
+GAP_BARS: Final = (report.Bar("median", 0.26), report.Bar("worst", 0.4))
+NOTHING_LOST: Final = (report.Bar("worst", 0),)
+EVERY: Final = {"cable cut": (50, 10), "SIGKILL": (20, 5), "node power": (20, 5)}  # ours, others
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """One fault: the victim's gaps in seconds, and the failed connections of other addresses."""
+
+    gap_s: float
+    wire_s: float
+    others_failed: int
+
+
+class Fault:
+    """How a fault is done to a node and mended; subclasses of few lines."""
+
+    def __init__(self, place: world.World, everybody: Sequence[contender.Contender]) -> None:
+        self.place = place
+        self.everybody = everybody
+
+    def do(self, kind: str, one: contender.Contender, node: str) -> None:
+        """Let it happen."""
+        match kind:
+            case "cable cut":
+                self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster")
+            case "SIGKILL":
+                one.kill(node)
+            case "node power":
+                self.place.lab.change("node", "kill", node)
+
+    def mend(self, kind: str, one: contender.Contender, node: str) -> None:
+        """Make it whole."""
+        match kind:
+            case "cable cut":
+                self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
+            case "SIGKILL":
+                one.start(node)
+            case "node power":
+                self.place.lab.change("node", "start", node)
+                for other in self.everybody:
+                    if other.missing is None:
+                        other.powered_on(node)
+
+
+def sample(
+    fault: Fault, kind: str, one: contender.Contender, addresses: Sequence[str], victim: str
+) -> Sample:
+    """Do one fault to the node that the client uses for the victim, and mend it."""
+    place = fault.place
+    place.settle(addresses, one.preferred())
+    place.refresh(addresses)
+    with place.wire.ask([victim]) as asked, place.client.watch(addresses) as results:
+        time.sleep(STEADY_S)
+        node = place.used_node(victim)
+        elsewhere = [a for a in addresses if place.used_node(a) != node]
+        mac = place.client.mac_of(victim)
+        fault.do(kind, one, node)
+        with contextlib.suppress(TimeoutError):  # a client that notices nothing is served on
+            inside.until(
+                lambda: place.client.mac_of(victim) not in {mac, None},
+                "another node answers",
+                within_s=3.0
+                if kind == "SIGKILL" and one.name == ours.Ours.name
+                else TAKEN_WITHIN_S,
+            )
+        time.sleep(AFTER_S)
+    fault.mend(kind, one, node)
+    by_address: dict[str, dict[str, Any]] = {result["address"]: result for result in results}
+    return Sample(
+        gap_s=by_address[victim]["longest_gap_s"],
+        wire_s=round(asked[0].longest_silence_s, 4),
+        others_failed=sum(by_address[a]["failed"] for a in elsewhere),
+    )
+
+
+def rows_of(kind: str, one: contender.Contender, samples: Sequence[Sample]) -> list[report.Row]:
+    """Return the rows of one fault and one contender."""
+    mine = isinstance(one, ours.Ours)
+    bars = GAP_BARS if mine else ()
+    nothing = NOTHING_LOST if mine else ()
+    gaps = tuple(s.gap_s for s in samples)
+    wires = tuple(s.wire_s for s in samples)
+    others = tuple(float(s.others_failed) for s in samples)
+    return [
+        report.Row(f"{kind}: gap", one.name, "s", gaps, bars=bars),
+        report.Row(f"{kind}: wire", one.name, "s", wires),
+        report.Row(f"{kind}: failed on other addresses", one.name, "", others, bars=nothing),
+    ]
+
+
+def run(place: world.World, options: scenario.Options) -> list[report.Row]:
+    """Do all faults, the contenders taking turns."""
+    rows: list[report.Row] = []
+    with place.contenders() as everybody:
+        addresses = {one.name: one.serve(ADDRESSES) for one in everybody if one.missing is None}
+        fault = Fault(place, everybody)
+        taken: dict[tuple[str, str], list[Sample]] = {}
+        for kind, (most, fewer) in EVERY.items():
+            mine, others = options.samples(most), options.samples(fewer)
+            for number in range(mine):
+                for one in everybody:
+                    turn = number if isinstance(one, ours.Ours) else number * others / mine
+                    if one.missing is not None or turn != int(turn):
+                        continue
+                    victim = next(
+                        itertools.islice(itertools.cycle(addresses[one.name]), number, None)
+                    )
+                    result = sample(fault, kind, one, addresses[one.name], victim)
+                    taken.setdefault((kind, one.name), []).append(result)
+                    scenario.say(f"{kind} {number + 1}, {one.name}: {result}")
+        for kind in EVERY:
+            for one in everybody:
+                if one.missing is not None:
+                    rows.append(report.Row.missing(f"{kind}: gap", one.name, one.missing))
+                else:
+                    rows += rows_of(kind, one, taken[kind, one.name])
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenario from the command line."""
+    return scenario.main("failover", __doc__, run, arguments)

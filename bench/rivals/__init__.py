@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The programs that are measured side by side, ours among them, behind one interface."""
