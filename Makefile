@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e examples lint fmt lock clean
+.PHONY: help demo test unit e2e image examples lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := app contract speaker lab bench tests
+SOURCES := app contract speaker lab bench chart tests
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ unit: $(READY)  ## unit and hook tests: no cluster, no network
 
 e2e: $(READY)  ## end-to-end tests on a real API server in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e
+
+image: $(READY)  ## what the images would hold, built without an engine: it starts and answers
+	@$(BIN)/python -m pytest tests/image
 
 examples: $(READY)  ## record examples/hooks/ anew in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.record
@@ -43,6 +46,8 @@ lock: $(READY)  ## pin the dependencies of pyproject.toml again, with hashes
 	    --no-header --no-emit-index-url --extra $$extra --upgrade \
 	    --output-file requirements/$$extra.txt pyproject.toml || exit 1; \
 	done
+	@echo "hatchling>=1.27" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-emit-index-url --upgrade --output-file image/build.txt -
 
 clean:  ## remove the virtual environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

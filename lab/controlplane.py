@@ -21,6 +21,7 @@ POLL_S = 0.05
 
 # What a cluster without cloud, storage and autoscaling needs.
 CONTROLLERS = (
+    "clusterrole-aggregation-controller",
     "daemonset-controller",
     "deployment-controller",
     "disruption-controller",
@@ -35,6 +36,7 @@ CONTROLLERS = (
     "root-ca-certificate-publisher-controller",
     "serviceaccount-controller",
     "taint-eviction-controller",
+    "validatingadmissionpolicy-status-controller",
 )
 
 ADMINISTRATOR = "administrator"
