@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import errors, inside
+from tests.e2e import people
 
 ADVICE = (
     "the end-to-end tests run inside a lab: use 'make e2e', "
@@ -44,6 +45,27 @@ def namespace(lab: inside.Lab) -> Iterator[str]:
     )
     yield name
     lab.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def block() -> people.Block:
+    """Addresses that no other test has."""
+    return people.Block()
+
+
+@pytest.fixture
+def balancer(lab: inside.Lab, block: people.Block) -> Iterator[people.Balancer]:
+    """A balancer of ten addresses a family on all nodes; nobody announces them."""
+    made = people.Balancer(lab, block.pool(1, 10))
+    yield made
+    made.delete()
+
+
+@pytest.fixture
+def user(lab: inside.Lab, request: pytest.FixtureRequest, balancer: people.Balancer) -> people.User:
+    """A user of that balancer, with a namespace of their own."""
+    # After the balancer, so that it is taken away first: nobody keeps a balancer busy that goes.
+    return people.User(lab, request.getfixturevalue("namespace"), balancer.name)
 
 
 @pytest.fixture

@@ -3,109 +3,27 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from contract import announcement, child, names
+from contract import child, names
 from lab import client, inside
+from tests.e2e import people
 
 POOL = "10.77.0.200-10.77.0.230"
 
 
-class User:
-    """One namespace's user: makes Services and looks at what becomes of them."""
-
-    def __init__(self, lab: inside.Lab, namespace: str, balancer: str) -> None:
-        self.lab = lab
-        self.namespace = namespace
-        self.balancer = balancer
-
-    def serve(self, name: str, *, count: str, **spec: Any) -> None:
-        self.lab.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {
-                    "name": name,
-                    "namespace": self.namespace,
-                    "annotations": {
-                        names.SERVICE_BALANCER: self.balancer,
-                        names.SERVICE_IP_COUNT: count,
-                    },
-                },
-                "spec": {
-                    "type": "LoadBalancer",
-                    "loadBalancerClass": names.SERVICE_CLASS,
-                    "selector": {"app": "echo"},
-                    "ports": [{"port": 80, "targetPort": 8080}],
-                    **spec,
-                },
-            }
-        )
-
-    def status(self, name: str) -> dict[str, Any]:
-        status: dict[str, Any] = self.lab.get("service", name, "-n", self.namespace)["status"]
-        return status
-
-    def ingress(self, name: str) -> list[str]:
-        return [e["ip"] for e in self.status(name)["loadBalancer"].get("ingress", [])]
-
-    def addresses(self, name: str, count: int) -> list[str]:
-        return inside.until(
-            lambda: found if len(found := self.ingress(name)) == count else [],
-            f"Service {name} has {count} addresses",
-        )
-
-    def condition(self, name: str, reason: str) -> dict[str, Any]:
-        def found() -> dict[str, Any]:
-            conditions = self.status(name).get("conditions", [])
-            ours = [c for c in conditions if c["type"] == names.ASSIGNED_CONDITION]
-            return ours[0] if ours and ours[0]["reason"] == reason else {}
-
-        return inside.until(found, f"Service {name} has the condition's reason {reason}")
-
-    def children(self, name: str) -> list[dict[str, Any]]:
-        listed = self.lab.items("services", "-n", self.namespace)
-        ours = [
-            item
-            for item in listed
-            if item["metadata"].get("labels", {}).get(names.PROXY_NAME_LABEL) == names.PROXY_NAME
-        ]
-        return [item for item in ours if child.decode(item).service == name]
-
-    def holders(self, name: str, count: int) -> dict[str, str]:
-        """Wait until all addresses are announced; return address -> node as the status says."""
-
-        def announced() -> dict[str, str]:
-            found = {}
-            for item in self.children(name):
-                address = child.decode(item).address
-                said = announcement.decode_status(item, address=address)
-                if said and said.node:
-                    found[str(address)] = said.node
-            return found if len(found) == count else {}
-
-        return inside.until(announced, f"all {count} addresses of {name} are announced")
-
-
 @pytest.fixture
-def user(whole: inside.Lab, namespace: str) -> Iterator[User]:
+def user(whole: inside.Lab, namespace: str) -> Iterator[people.User]:
     """A user with Pods on node-5 and a balancer on node-1 to node-4."""
-    balancer = f"front-{uuid.uuid4().hex[:6]}"
+    name = f"front-{uuid.uuid4().hex[:6]}"
+    label = f"test/{name}"
     for node in ("node-1", "node-2", "node-3", "node-4"):
-        whole.kubectl("label", "--overwrite", "node", node, f"test/{balancer}=")
+        whole.kubectl("label", "--overwrite", "node", node, f"{label}=")
+    balancer = people.Balancer(
+        whole, [POOL, "fd77::200-fd77::230"], name=name, selector={label: ""}
+    )
     whole.apply(
-        {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "metadata": {"name": balancer},
-            "spec": {
-                "addressPool": [POOL, "fd77::200-fd77::230"],
-                "nodeSelector": {f"test/{balancer}": ""},
-                "failbackDelay": "2s",
-            },
-        },
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -130,9 +48,9 @@ def user(whole: inside.Lab, namespace: str) -> Iterator[User]:
         },
     )
     whole.kubectl("-n", namespace, "rollout", "status", "deployment/echo", "--timeout=30s")
-    yield User(whole, namespace, balancer)
-    whole.kubectl("delete", names.PLURAL, balancer)
-    whole.kubectl("label", "node", "--all", f"test/{balancer}-")
+    yield people.User(whole, namespace, balancer.name)
+    balancer.delete()
+    whole.kubectl("label", "node", "--all", f"{label}-")
 
 
 @pytest.fixture
@@ -141,7 +59,7 @@ def outside(lab: inside.Lab) -> client.Client:
 
 
 def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
-    user: User, outside: client.Client
+    user: people.User, outside: client.Client
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
@@ -156,7 +74,7 @@ def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
 
 @pytest.mark.parametrize("fault", ["cut", "kill speaker", "kill node"])
 def test_a_failure_takes_only_its_own_share_down_and_a_stand_in_serves_on(
-    user: User, outside: client.Client, fault: str
+    user: people.User, outside: client.Client, fault: str
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
@@ -182,7 +100,7 @@ def test_a_failure_takes_only_its_own_share_down_and_a_stand_in_serves_on(
 
 
 def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
-    user: User, outside: client.Client
+    user: people.User, outside: client.Client
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
@@ -201,12 +119,10 @@ def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
     assert [result["failures"] for result in results] == [[], [], []]
 
 
-def test_a_service_without_annotation_gives_everything_back(user: User) -> None:
+def test_a_service_without_annotation_gives_everything_back(user: people.User) -> None:
     user.serve("web", count="2")
     user.addresses("web", 2)
-    user.lab.kubectl(
-        "-n", user.namespace, "annotate", "service", "web", f"{names.SERVICE_BALANCER}-"
-    )
+    user.annotate("web", names.SERVICE_BALANCER, None)
     inside.until(
         lambda: not user.children("web") and not user.ingress("web"), "children and status are gone"
     )
@@ -214,7 +130,7 @@ def test_a_service_without_annotation_gives_everything_back(user: User) -> None:
     assert names.SERVICE_BALANCER not in metadata.get("labels", {})
 
 
-def test_auto_grows_with_the_nodes_and_never_shrinks(user: User) -> None:
+def test_auto_grows_with_the_nodes_and_never_shrinks(user: people.User) -> None:
     user.serve("web", count="auto")
     before = user.addresses("web", 4)
     user.lab.kubectl("label", "node", "node-5", f"test/{user.balancer}=")
@@ -230,7 +146,7 @@ def test_auto_grows_with_the_nodes_and_never_shrinks(user: User) -> None:
     assert set(user.ingress("web")) == set(after)
 
 
-def test_a_service_that_asks_for_nonsense_is_told_what_would_be_right(user: User) -> None:
+def test_a_service_that_asks_for_nonsense_is_told_what_would_be_right(user: people.User) -> None:
     user.serve("web", count="many")
     condition = user.condition("web", "InvalidAnnotation")
     assert "'many'" in condition["message"]
@@ -238,7 +154,7 @@ def test_a_service_that_asks_for_nonsense_is_told_what_would_be_right(user: User
     assert user.ingress("web") == []
 
 
-def test_both_families_are_announced(user: User, outside: client.Client) -> None:
+def test_both_families_are_announced(user: people.User, outside: client.Client) -> None:
     user.serve("web", count="2", ipFamilyPolicy="RequireDualStack")
     addresses = user.addresses("web", 4)
     assert sum(":" in address for address in addresses) == 2
@@ -248,12 +164,12 @@ def test_both_families_are_announced(user: User, outside: client.Client) -> None
 
 
 def test_a_deleted_service_leaves_no_child_and_no_answer(
-    user: User, outside: client.Client
+    user: people.User, outside: client.Client
 ) -> None:
     user.serve("web", count="2")
     addresses = user.addresses("web", 2)
     user.holders("web", 2)
-    user.lab.kubectl("-n", user.namespace, "delete", "service", "web")
+    user.delete("web")
     inside.until(lambda: not user.children("web"), "the children are gone")
     for address in addresses:
         inside.until(
