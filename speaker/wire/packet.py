@@ -14,7 +14,6 @@ from speaker.wire import bpf
 
 ETH_P_ARP: Final = 0x0806
 ETH_P_IPV6: Final = 0x86DD
-ETH_P_HEARTBEAT: Final = 0x88B5  # IEEE 802 local experimental EtherType 1
 
 _SO_ATTACH_FILTER: Final = 26
 _SOL_PACKET: Final = 263

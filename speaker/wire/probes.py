@@ -47,16 +47,9 @@ class Probes:
         self._pace = pace
         self._probes: dict[pool.Address, _Probe] = {}
 
-    def __contains__(self, address: pool.Address) -> bool:
-        return address in self._probes
-
     def start(self, address: pool.Address, now: float) -> None:
         """Begin to ask; one that is under way goes on."""
         self._probes.setdefault(address, _Probe(started=now))
-
-    def stop(self, address: pool.Address) -> None:
-        """Ask no longer, without an outcome."""
-        self._probes.pop(address, None)
 
     def answered(self, address: pool.Address, mac: bytes) -> None:
         """Note that somebody answers for the address."""

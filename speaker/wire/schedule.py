@@ -63,9 +63,6 @@ class Schedule:
         self._lives: dict[pool.Address, int] = {}  # tells a removed entry from a new one
         self._life = 0
 
-    def __contains__(self, address: pool.Address) -> bool:
-        return address in self._lives
-
     def add(self, address: pool.Address, now: float) -> None:
         """Announce the address from now on; starts over when it is there already."""
         self._life += 1
