@@ -168,8 +168,8 @@ class Scene:
     nodes: tuple[str, ...]
     services: tuple[model.Wish, ...] = ()
 
-    def answer(self, **known: frozenset[str]) -> model.Placement:
-        return decide(balancer(self.nodes, **known), self.services)
+    def answer(self, known: frozenset[str] = frozenset()) -> model.Placement:
+        return decide(balancer(self.nodes, known=known), self.services)
 
     def settled(self) -> "Scene":
         return Scene(self.nodes, tuple(settled(self.answer(), self.services)))
@@ -218,7 +218,7 @@ def small(draw, max_nodes: int = 5, max_addresses: int = 6) -> Scene:
 @st.composite
 def aged(draw, start: st.SearchStrategy[Scene]) -> Scene:
     """Draw a cluster from which Services were deleted, and to which others were added since."""
-    scene = draw(start)
+    scene: Scene = draw(start)
     kept = [one for one in scene.services if draw(st.booleans())]
     scene = scene.with_services(kept).settled()
     for number in range(draw(st.integers(0, 2))):

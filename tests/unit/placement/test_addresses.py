@@ -136,10 +136,9 @@ def test_without_members_nothing_new_is_given_out():
 
 
 def test_the_totals_count_shared_and_quarantined_addresses_right():
-    shared = {"sharing_key": "k", "created": 1.0}
     answer = four(
-        scenes.wish("a", ports=frozenset({("TCP", 80)}), **shared),
-        scenes.wish("b", ports=frozenset({("TCP", 443)}), **shared),
+        scenes.wish("a", sharing_key="k", ports=frozenset({("TCP", 80)})),
+        scenes.wish("b", sharing_key="k", ports=frozenset({("TCP", 443)})),
         quarantined=frozenset({address("192.0.2.3")}),
     )
     assert answer.ipv4 == model.Total(total=4, assigned=1, free=2)

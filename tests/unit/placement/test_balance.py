@@ -65,7 +65,7 @@ def test_no_node_gets_one_family_and_another_the_other():
 
 def test_many_small_balancers_do_not_all_choose_the_same_node():
     nodes = ("a", "b", "c", "d")
-    chosen = collections.Counter()
+    chosen: collections.Counter[str] = collections.Counter()
     for uid in range(400):
         one = model.Balancer(f"balancer-{uid}", scenes.WIDE, nodes)
         (listed,) = scenes.lists(scenes.decide(one, [scenes.wish()])).values()

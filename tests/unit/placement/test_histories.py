@@ -22,19 +22,16 @@ class History(stateful.RuleBasedStateMachine):
         self.services: list[model.Wish] = []
         self.created = 0
         self.placement = scenes.decide(self.nodes, [])
+        self.placed_for = list(self.nodes)
 
     def settle(self) -> tuple[scenes.Lists, scenes.Lists]:
         """Apply the answer; return the lists before and after."""
         before = scenes.held_lists(self.services)
-        known = frozenset(self.placement_nodes)
-        self.placement_nodes = list(self.nodes)
+        known = frozenset(self.placed_for)
+        self.placed_for = list(self.nodes)
         self.placement = scenes.decide(scenes.balancer(self.nodes, known=known), self.services)
         self.services = scenes.settled(self.placement, self.services)
         return before, scenes.lists(self.placement)
-
-    @stateful.initialize()
-    def remember_nodes(self) -> None:
-        self.placement_nodes = list(self.nodes)
 
     @stateful.rule(count=COUNTS, families=FAMILIES)
     def add_a_service(self, count, families) -> None:
@@ -133,7 +130,6 @@ class History(stateful.RuleBasedStateMachine):
         assert scenes.decide(shuffled, self.services[::-1]) == self.placement
 
 
-History.TestCase.settings = hypothesis.settings(
-    max_examples=hypothesis.settings.default.max_examples // 3, stateful_step_count=15
-)
+EXAMPLES = (hypothesis.settings.default or hypothesis.settings()).max_examples // 3
+History.TestCase.settings = hypothesis.settings(max_examples=EXAMPLES, stateful_step_count=15)
 TestHistory = History.TestCase
