@@ -37,6 +37,7 @@ class Contest:
     address: Address
     listed: Listed
     position: int
+    since: float  # when this speaker was first told of it
     held: bool = False
     # One of us, ourselves included, was heard to hold it: nobody else can own it.
     proven: bool = False
@@ -195,7 +196,11 @@ class Round:
         if self.me not in order:
             return Look.WAIT
         unheard = self.unheard_earlier(contest)
-        wait_until = self.cold_until if unheard or self._is_awaited(contest) else self.settled_at
+        if unheard or self._is_awaited(contest):
+            # A node that has just joined may know less of it than we do, and not speak yet.
+            wait_until = max(self.cold_until, contest.since + const.PASSED_OVER_AFTER_S)
+        else:
+            wait_until = self.settled_at
         if self.now < wait_until:
             contest.look_at = wait_until
             return Look.WAIT

@@ -179,7 +179,10 @@ class Peers:
         asked: list[Peer] = []
         dead: list[Peer] = []
         for peer in self._peers.values():
-            if not peer.alive or now < _next_step(peer) or self._is_witnessed(peer):
+            if not peer.alive or now < _next_step(peer):
+                continue
+            # What a witness told may be old news: then there is no more time than before.
+            if self._is_witnessed(peer) and now < _next_step(peer):
                 continue
             if peer.asks < const.ASKS:
                 peer.asks += 1

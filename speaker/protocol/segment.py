@@ -135,7 +135,7 @@ class Segment:
             if contest is not None and (contest.held or position != frame.UNLISTED):
                 contest.relist(listed, position)
             elif position != frame.UNLISTED:
-                self._contests[key] = Contest(listed.address, listed, position)
+                self._contests[key] = Contest(listed.address, listed, position, now)
             elif contest is not None:
                 gone[key] = contest
         actions: list[Action] = []
