@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e image examples lint fmt lock clean
+.PHONY: help demo test unit e2e soak image examples lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -23,6 +23,11 @@ unit: $(READY)  ## unit and hook tests: no cluster, no network
 
 e2e: $(READY)  ## end-to-end tests on a real API server in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e
+
+soak: $(READY)  ## hours of speakers in virtual time: random trouble, then nothing but lost frames
+	@$(BIN)/python -m tests.simulator trouble --runs 500
+	@$(BIN)/python -m tests.simulator trouble --runs 500 --loss 0.05 --rough
+	@$(BIN)/python -m tests.simulator losses --hours 1 --loss 0.05
 
 image: $(READY)  ## what the images would hold, built without an engine: it starts and answers
 	@$(BIN)/python -m pytest tests/image
