@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e soak image examples lint fmt lock clean
+.PHONY: help demo test unit e2e soak bench image examples lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := app contract speaker lab bench chart tests
+
+SCENARIOS := failover handover share spread calm noise idle answers announce
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,19 @@ image: $(READY)  ## what the images would hold, built without an engine: it star
 
 examples: $(READY)  ## record examples/hooks/ anew in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.record
+
+bench: $(READY)  ## measure all beside MetalLB and keepalived, for more than an hour, into docs/benchmarks.md
+	@$(BIN)/python -m bench.rivals.metallb || echo "MetalLB will be missing from the tables"
+	@mkdir -p dist/bench
+	@for name in $(SCENARIOS); do \
+	  $(BIN)/python -m lab run --nodes 6 -- \
+	    $(BIN)/python -m bench $$name --json dist/bench/$$name.json $(BENCH_ARGS) || exit 1; \
+	done
+	@L2LB_PROBE=off $(BIN)/python -m lab run --nodes 6 -- \
+	  $(BIN)/python -m bench announce --json dist/bench/announce-off.json $(BENCH_ARGS)
+	@$(BIN)/python -m lab run --nodes 51 -- \
+	  $(BIN)/python -m bench idle --only l2 --json dist/bench/idle-50.json $(BENCH_ARGS)
+	@$(BIN)/python -m bench results dist/bench
 
 lint: $(READY)  ## ruff, mypy strict, import linter
 	@$(BIN)/ruff check --output-format concise .

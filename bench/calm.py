@@ -42,7 +42,7 @@ def busy(count: int) -> Iterator[None]:
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
     """Let the time pass and count."""
     rows: list[report.Row] = []
-    minutes = QUICK_MINUTES if options.quick else MINUTES
+    minutes = QUICK_MINUTES if options.quick else MINUTES * options.scale
     processes = BUSY_A_CORE * (os.cpu_count() or 1)
     with place.contenders() as everybody:
         addresses = {one.name: one.serve(ADDRESSES) for one in everybody if one.missing is None}

@@ -99,8 +99,11 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
         for kind in KINDS:
             failed: dict[str, list[float]] = {one.name: [] for one in present}
             cut: dict[str, list[float]] = {one.name: [] for one in present}
-            for number in range(options.samples(6, 1)):
+            mine, others = options.samples(6, 1), options.samples(2, 1)
+            for number in range(mine):
                 for one in present:
+                    if not isinstance(one, ours.Ours) and number >= others:
+                        continue
                     addresses = moves[one.name].addresses
                     seen = moves[one.name].sample(kind, addresses[number % len(addresses)])
                     failed[one.name].append(sum(result["failed"] for result in seen))

@@ -23,10 +23,11 @@ class Options:
     """What the command line asks for; `quick` is a trial with few samples, not a result."""
 
     quick: bool
+    scale: float = 1.0
 
     def samples(self, full: int, quick: int = 2) -> int:
         """Return how many samples to take."""
-        return quick if self.quick else full
+        return quick if self.quick else max(1, round(full * self.scale))
 
 
 def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None) -> int:
@@ -42,6 +43,9 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
     parser.add_argument("--quick", action="store_true", help="few samples: a trial, no result")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, metavar="X", help="take X times as many samples"
+    )
     parser.add_argument(
         "--only", default="", metavar="NAME", help="leave out all whose name does not contain this"
     )
@@ -60,11 +64,11 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
     started = time.time()
     place = world.World(lab, only=options.only)
     place.prepare()
-    rows = run(place, Options(options.quick))
+    rows = run(place, Options(options.quick, options.scale))
     document: dict[str, Any] = {
         "scenario": name,
         "measures": (text or "").strip().partition("\n")[0],
-        "command": shlex.join(["python", "-m", "bench", name, *(["--quick"] * options.quick)]),
+        "command": shlex.join(["python", "-m", "bench", *_repeatable(name, options)]),
         "quick": options.quick,
         "nodes": len(place.nodes) + 1,
         "metacontroller": lab.metacontroller,
@@ -87,6 +91,18 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
         scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         scratch.replace(options.json)
     return 0
+
+
+def _repeatable(name: str, options: argparse.Namespace) -> list[str]:
+    """Return the words that give the same again."""
+    words = [name]
+    if options.quick:
+        words.append("--quick")
+    if options.scale != 1:
+        words += ["--scale", f"{options.scale:g}"]
+    if options.only:
+        words += ["--only", options.only]
+    return words
 
 
 def say(sentence: str) -> None:
