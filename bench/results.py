@@ -16,6 +16,7 @@ from typing import Any, Final
 from matplotlib import figure
 
 from bench.common import report
+from bench.rivals import ours
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PLOT: Final = "failover.svg"
@@ -62,15 +63,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.folder} holds no results: make some with 'make bench'", file=sys.stderr)
         return 2
     drawn = [d for d in found if d["scenario"] == "failover"]
-    sections = [INTRODUCTION, _bars(found), *map(_section, found)]
+    sections = [INTRODUCTION, _better(found), _bars(found), *map(_section, found)]
     for document in drawn[:1]:
         _draw(document, options.page.with_name(PLOT))
-        sections.insert(2, f"![Fail-over gaps as a cumulative distribution]({PLOT})\n")
+        sections.insert(3, f"![Fail-over gaps as a cumulative distribution]({PLOT})\n")
     scratch = options.page.with_suffix(".new")
     scratch.write_text("\n".join(sections), encoding="utf-8")
     scratch.replace(options.page)
     print(options.page)
     return 0
+
+
+def _better(documents: Iterable[dict[str, Any]]) -> str:
+    """Return the table of what somebody else does better than we."""
+    lines = []
+    for document in documents:
+        measured = [row for row in document["rows"] if row["count"]]
+        mine = {row["what"]: row for row in measured if row["who"] == ours.Ours.name}
+        for row in measured:
+            own = mine.get(row["what"])
+            if own is not None and _is_better(row, own):
+                medians = _values(row)[0], _values(own)[0]
+                lines.append((document["scenario"], row["what"], row["who"], *medians))
+    if not lines:
+        return "## Where others are better\n\nNowhere, in what was measured here.\n"
+    head = ("scenario", "what", "who", "median", "our median")
+    return f"## Where others are better\n\n{_markdown(head, lines)}"
+
+
+def _is_better(row: dict[str, Any], own: dict[str, Any]) -> bool:
+    if row["more_is_better"]:
+        return bool(row["median"] > own["median"])
+    return bool(row["median"] < own["median"])
 
 
 def _bars(documents: Iterable[dict[str, Any]]) -> str:

@@ -78,6 +78,7 @@ class Row:
             "count": len(self.samples),
             "median": self.median,
             "worst": self.worst,
+            "more_is_better": self.more_is_better,
             "bar": ", ".join(map(str, self.bars)),
             "verdict": self.verdict,
             "note": self.note,
