@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from bench import failover
+from bench.rivals import metallb, ours
+
+
+@pytest.mark.parametrize(("mine", "others"), [(50, 10), (20, 5), (20, 3), (2, 2), (3, 1)])
+def test_the_others_take_as_many_turns_as_they_should(mine: int, others: int):
+    rival, own = object.__new__(metallb.MetalLb), object.__new__(ours.Ours)
+    rounds = range(mine)
+    assert sum(failover._has_its_turn(rival, number, mine, others) for number in rounds) == others
+    assert all(failover._has_its_turn(own, number, mine, others) for number in rounds)
+    assert failover._has_its_turn(rival, 0, mine, others)
