@@ -271,7 +271,10 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
     async def measured() -> list[report.Row]:
         async with services.followed(place.lab, {LABEL: ""}) as made:
             bench = Bench(place.lab, made, options)
-            await bench.run()
+            try:
+                await bench.run()
+            except TimeoutError as error:  # what was measured until then is told all the same
+                bench.rows.append(report.Row.missing("the rest", WHO, str(error)))
             return bench.rows
 
     return asyncio.run(measured())
