@@ -84,6 +84,7 @@ class Node:
 
     def leave(self) -> None:
         self.leaving = True
+        self.world.moved("leave")
         self.tell(events.Leave())
 
     def kill(self) -> None:

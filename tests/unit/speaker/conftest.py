@@ -9,12 +9,7 @@ import os
 import pathlib
 import traceback
 
-import hypothesis
 import pytest
-
-# A busy machine must not fail a property by its speed.
-hypothesis.settings.register_profile("speaker", deadline=None)
-hypothesis.settings.load_profile("speaker")
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000

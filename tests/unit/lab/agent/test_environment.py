@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.agent import container, environment, fields, sources, spec
@@ -103,7 +103,6 @@ def test_a_source_that_a_lab_does_not_know_is_refused() -> None:
         resolve({"name": "V", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}})
 
 
-@settings(deadline=None)
 @given(st.text(), st.dictionaries(st.text(), st.text()))
 def test_doubling_every_dollar_sign_protects_any_text(text: str, variables: dict[str, str]) -> None:
     assert environment.expand(text.replace("$", "$$"), variables) == text

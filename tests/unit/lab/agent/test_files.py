@@ -2,7 +2,7 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.agent import files
@@ -24,7 +24,6 @@ def visible(directory: Path) -> dict[str, bytes]:
     return found
 
 
-@settings(deadline=None)
 @given(st.lists(CONTENTS, min_size=1, max_size=6))
 def test_a_volume_always_holds_exactly_what_was_published_last(
     generations: list[dict[str, bytes]],

@@ -2,7 +2,7 @@
 import ipaddress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import errors
@@ -12,7 +12,6 @@ SUBNETS = (ipaddress.ip_network("10.88.1.0/28"), ipaddress.ip_network("fd88:1::/
 CAPACITY = 13  # of 16 addresses: not the network, the node's side and the broadcast
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.just(None), st.integers(0, CAPACITY - 1))))
 def test_no_number_is_held_twice_and_all_of_them_can_be_held(steps: list[int | None]) -> None:
     numbers = network.Numbers(SUBNETS)

@@ -4,7 +4,7 @@ import socket
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.agent import network, probes, spec
@@ -109,7 +109,6 @@ def test_a_host_that_is_no_address_is_a_complaint_and_no_crash() -> None:
     assert "example.com" in asyncio.run(prober("127.0.0.1").ask(action, 5))
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans()), st.integers(1, 4), st.integers(1, 4))
 def test_a_verdict_changes_only_after_enough_equal_answers_in_a_row(
     answers: list[bool], success: int, failure: int
