@@ -15,7 +15,7 @@ from typing import Final
 
 from bench import requests
 from bench.common import machine, report, scenario, services, world
-from lab import inside
+from lab import inside, product
 
 SIZES: Final = (0, 100, 300, 500)
 QUICK_SIZES: Final = (0, 20)
@@ -34,6 +34,10 @@ MANY_NODES: Final = 100
 REPORT_EVERY_S: Final = 300.0  # a kubelet's nodeStatusReportFrequency
 LABEL: Final = "bench/scale"
 WHO: Final = "l2-load-balancer"
+# What their command lines hold.
+WEBHOOK: Final = ("-m\0app\0",)
+METACONTROLLER: Final = ("metacontroller", "-kubeconfig")
+SYNCS: Final = 'l2lb_hook_calls_total{hook="balancer_sync",outcome="ok"} '
 
 TO_CHILDREN_AT_100: Final = (report.Bar("median", 0.25),)
 REPAIR: Final = (report.Bar("worst", 30.0),)
@@ -83,13 +87,20 @@ class Bench:
         """Create one Service after another, each in a cluster at rest."""
         size = len(self.services.states)
         scenario.say(f"create -> children -> status beside {size} Services ...")
-        samples = []
+        samples, syncs, spent = [], [], []
+        metacontroller = process_ids(*METACONTROLLER)
         for name in self._names(self.options.samples(SAMPLES, 3)):
+            before = self._syncs(), machine.cpu_s(metacontroller)
             samples.append(await one_more(self.services, name))
             await self.services.quiet(BETWEEN_S)
+            syncs.append(self._syncs() - before[0])
+            spent.append(machine.cpu_s(metacontroller) - before[1])
         bars = TO_CHILDREN_AT_100 if size == BUSY_AT // 3 else ()
         self._row(f"beside {size}: create to 3 children", [s.children_s for s in samples], bars)
         self._row(f"beside {size}: create to status", [s.shown_s for s in samples])
+        # A busy machine changes these little.
+        self._row(f"beside {size}: balancer syncs to create and delete one", syncs, unit="")
+        self._row(f"beside {size}: Metacontroller's CPU to create and delete one", spent)
 
     async def churn(self) -> None:
         """Create and delete many within seconds."""
@@ -181,8 +192,8 @@ class Bench:
     async def _cost(self, what: str, seconds: float) -> None:
         """Let time pass, and tell what the two programs used of a core."""
         ids = {
-            "webhook": process_ids("-m\0app\0"),
-            "Metacontroller": process_ids("metacontroller", "-kubeconfig"),
+            "webhook": process_ids(*WEBHOOK),
+            "Metacontroller": process_ids(*METACONTROLLER),
         }
         before = {name: machine.cpu_s(found) for name, found in ids.items()}
         await asyncio.sleep(seconds)
@@ -191,6 +202,13 @@ class Bench:
             self._row(f"{what}: {name}, CPU of a core", [round(percent, 2)], unit="%")
             megabytes = round(machine.resident_mb(found), 1)
             self._row(f"{what}: {name}, resident", [megabytes], unit="MB")
+
+    def _syncs(self) -> float:
+        """Return how many balancer syncs the webhook has answered since it started."""
+        page = self.lab.fetch(None, f"{product.WEBHOOK_HERE}metrics")
+        return sum(
+            float(line.removeprefix(SYNCS)) for line in page.splitlines() if line.startswith(SYNCS)
+        )
 
     async def _addresses(self) -> dict[str, list[str]]:
         listed = await self.services.client.get("/api/v1/services")
