@@ -20,6 +20,7 @@ from speaker import errors
 Manifest = dict[str, Any]
 
 _PAGE: Final = 250  # objects: a page is parsed in a few milliseconds, far below a dead-interval
+_USER_AGENT: Final = "l2lb-speaker"  # the audit log and the managed fields name us by it
 _TIMEOUT_S: Final = 10.0
 _SILENCE_GRACE_S: Final = 10.0
 _MERGE_PATCH: Final = "application/merge-patch+json"
@@ -65,7 +66,9 @@ class Api:
             raise errors.SpeakerError("the kubeconfig names no user for its current context")
         timeout = httpx2.Timeout(_TIMEOUT_S)
         params = client_adapter.ConnectionParams(timeout=timeout, trust_env=False)
-        return cls(client_adapter.AsyncClient(config, params))
+        client = client_adapter.AsyncClient(config, params)
+        client.headers["User-Agent"] = _USER_AGENT
+        return cls(client)
 
     async def close(self) -> None:
         """Close the connections."""
