@@ -112,8 +112,10 @@ def test_a_node_can_be_added_and_the_command_decides_the_status(mark: str) -> No
         f"{sys.executable} -m lab node add"
         " && kubectl wait --for=condition=Ready --timeout=30s node/node-2"
         f" && {sys.executable} -m lab machine add stranger"
-        f" && ip netns exec stranger {sys.executable} -c '{CONNECT}' 10.77.0.12 10256"
-        " && exit 17"
+        # Its kube-proxy may still be starting.
+        " && for _ in $(seq 100); do"
+        f" ip netns exec stranger {sys.executable} -c '{CONNECT}' 10.77.0.12 10256 && exit 17;"
+        " sleep 0.1; done; exit 1"
     )
     outer = subprocess.run(
         argv("sh", "-c", script),

@@ -58,16 +58,26 @@ def outside(lab: inside.Lab) -> client.Client:
     return client.Client(lab)
 
 
+def until_served(outside: client.Client, holders: dict[str, str]) -> None:
+    """Wait until the client asks the right nodes and the service proxies know the addresses."""
+    for address, node in holders.items():
+        inside.until(
+            lambda address=address, node=node: (  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                outside.machine_of(address) == node
+                and (outside.ask(address) or "").startswith("node-5/echo-")
+            ),
+            f"{address} is answered by {node} and reaches a Pod",
+        )
+
+
 def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
     user: people.User, outside: client.Client
 ) -> None:
     user.serve("web", count="3")
-    addresses = user.addresses("web", 3)
+    user.addresses("web", 3)
     holders = user.holders("web", 3)
     assert len(set(holders.values())) == 3
-    for address in addresses:
-        assert outside.machine_of(address) == holders[address]
-        assert (outside.ask(address) or "").startswith("node-5/echo-")
+    until_served(outside, holders)
     assert {e["ipMode"] for e in user.status("web")["loadBalancer"]["ingress"]} == {"VIP"}
     assert user.condition("web", "Assigned")["status"] == "True"
 
@@ -78,7 +88,7 @@ def test_a_failure_takes_only_its_own_share_down_and_a_stand_in_serves_on(
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
-    user.holders("web", 3)
+    until_served(outside, user.holders("web", 3))
     faults: dict[str, Callable[[str], object]] = {
         "cut": lambda node: user.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster"),
         "kill speaker": lambda node: user.lab.change("process", "kill", f"speaker-{node}"),
@@ -106,10 +116,8 @@ def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
     addresses = user.addresses("web", 3)
     holders = user.holders("web", 3)
     victim = addresses[0]
-    mac = inside.until(
-        lambda: outside.machine_of(victim) == holders[victim] and outside.mac_of(victim),
-        f"{victim} answers",
-    )
+    until_served(outside, holders)
+    mac = outside.mac_of(victim)
     with outside.watch(addresses) as results:
         user.lab.change("process", "stop", f"speaker-{holders[victim]}")
         inside.until(
@@ -158,9 +166,7 @@ def test_both_families_are_announced(user: people.User, outside: client.Client) 
     user.serve("web", count="2", ipFamilyPolicy="RequireDualStack")
     addresses = user.addresses("web", 4)
     assert sum(":" in address for address in addresses) == 2
-    user.holders("web", 4)
-    for address in addresses:
-        assert (outside.ask(address) or "").startswith("node-5/echo-")
+    until_served(outside, user.holders("web", 4))
 
 
 def test_a_deleted_service_leaves_no_child_and_no_answer(

@@ -223,9 +223,9 @@ def test_with_policy_local_only_a_node_with_an_endpoint_announces(front: Front) 
 def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: Front) -> None:
     front.serve(1)
     ((address, node),) = front.holders(1).items()
-    front.lab.change("machine", "add", "stranger")
-    front.lab.run("stranger", "ip", "addr", "add", f"{address}/24", "dev", "eth0")
-    front.lab.run("stranger", "ping", "-c", "1", "-W", "1", "-I", address, "10.77.0.100")
+    front.lab.change("machine", "add", "intruder")
+    front.lab.run("intruder", "ip", "addr", "add", f"{address}/24", "dev", "eth0")
+    front.lab.run("intruder", "ping", "-c", "1", "-W", "1", "-I", address, "10.77.0.100")
 
     def conflict() -> announcement.Announcement | None:
         said = front.said()[address]
@@ -234,18 +234,18 @@ def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: Front) -> 
     said = inside.until(conflict, "the conflict is in the child's status")
     assert said is not None
     assert said.node == node
-    assert front.mac_of("stranger") in said.message
-    front.lab.run("stranger", "ip", "addr", "del", f"{address}/24", "dev", "eth0")
+    assert front.mac_of("intruder") in said.message
+    front.lab.run("intruder", "ip", "addr", "del", f"{address}/24", "dev", "eth0")
     front.until_on(address, node)
 
     free = "10.77.0.249"
-    front.lab.run("stranger", "ip", "addr", "add", f"{free}/24", "dev", "eth0")
+    front.lab.run("intruder", "ip", "addr", "add", f"{free}/24", "dev", "eth0")
     front.lab.kubectl(
         "-n", front.namespace, "annotate", "service", "web", f"{names.SERVICE_ADDRESSES}={free}"
     )
     macs = front.claimants(free, 3.0)
-    assert macs == {front.mac_of("stranger")}
-    front.lab.run("stranger", "ip", "addr", "del", f"{free}/24", "dev", "eth0")
+    assert macs == {front.mac_of("intruder")}
+    front.lab.run("intruder", "ip", "addr", "del", f"{free}/24", "dev", "eth0")
 
 
 def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
