@@ -18,6 +18,7 @@ from contract import durations, errors, names, pool
 DEFAULT_FAILBACK_DELAY_S: Final = 30.0
 _MAX_NAME: Final = 63  # RFC 1035 label, as Kubernetes wants of a Service's name
 _MAX_PORT: Final = 65535
+_MAX_DIGITS: Final = 18  # any such number fits 64 bits; Python itself refuses to read thousands
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -191,7 +192,8 @@ class _Fields:
 
     def integer(self, key: str, *, least: int) -> int:
         value = self.text(key)
-        if not (value.isascii() and value.isdigit()) or int(value) < least:
+        is_number = value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+        if not is_number or int(value) < least:
             raise self.error(key, f"want a whole number of at least {least}")
         return int(value)
 

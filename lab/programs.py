@@ -87,7 +87,7 @@ def build(told: progress.Progress) -> Path:
 
 
 def _compile(binary: Path, told: progress.Progress) -> None:
-    told.say("building Kubernetes: once, some 6 minutes on two cores, 3 GB of downloads and cache")
+    told.say("building Kubernetes: once, some 10 minutes on two cores, 3 GB of downloads and cache")
     modules = 0
     packages: set[str] = set()
     for line in _go("list", "-deps", "."):

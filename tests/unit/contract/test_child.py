@@ -89,6 +89,7 @@ def test_tcp_and_udp_on_one_number_become_one_entry():
         ({"address": "192.0.2.300"}, "want one IPv4 or IPv6 address"),
         ({"list_version": "-1"}, "want a whole number of at least 1"),
         ({"list_version": "²"}, "want a whole number of at least 1"),
+        ({"list_version": "9" * 5000}, "want a whole number of at least 1"),
         ({"nodes": "n1,n1"}, "each once"),
         ({"nodes": ",".join(f"n{i}" for i in range(17))}, "at most 16 nodes"),
         ({"health_check_port": "65536"}, "want a port of at most 65535"),
