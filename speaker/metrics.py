@@ -98,6 +98,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.held = Gauge("held_addresses", "Addresses this node answers for.", "interface")
+        self.unannounced = Gauge(
+            "unannounced_addresses",
+            "Addresses of an interface that nobody is known to announce.",
+            "interface",
+        )
         self.taken = Counter("taken_total", "Addresses taken, by cause.", "interface", "cause")
         self.released = Counter(
             "released_total", "Addresses released, by cause.", "interface", "cause"
@@ -131,8 +136,17 @@ class Metrics:
         self.conflicts = Counter(
             "conflicts_total", "Frames of strangers that claim an address held here.", "interface"
         )
-        self.in_use = Gauge(
-            "blocked_addresses", "Addresses not taken because somebody else answers.", "reason"
+        self.blocked = Gauge(
+            "blocked_addresses",
+            "Addresses not taken because somebody else answers, or for want of an interface.",
+            "reason",
+        )
+        self.pool = Gauge("pool_addresses", "Addresses of a balancer's pool.", "balancer", "family")
+        self.assigned = Gauge(
+            "assigned_addresses", "Addresses that Services have of it.", "balancer", "family"
+        )
+        self.keys = Gauge(
+            "keys", "1 for the ids of the heartbeat keys accepted, best first.", "ids"
         )
         self.fitness = Gauge("fitness_rank", "0 well to 4 draining.")
         self.watch_age = Gauge(

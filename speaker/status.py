@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from speaker import http, metrics
+from contract import names, pool
+from speaker import http, knowledge, metrics
 
 if TYPE_CHECKING:
     from speaker import daemon
@@ -41,14 +42,19 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     """Bring the numbers that are counted elsewhere up to date, and render all."""
     counted = speaker.metrics
     now = time.monotonic()
-    counted.held.clear()
-    counted.peers.clear()
-    counted.in_use.clear()
+    believed = speaker.driver.core.view(now)
+    for gauge in (counted.held, counted.unannounced, counted.peers, counted.blocked, counted.keys):
+        gauge.clear()
     for refusal in speaker.observed.refused:
-        counted.in_use.add(refusal)
+        counted.blocked.add(refusal)
+    if speaker.observed.nowhere:
+        counted.blocked.set(names.AnnouncedReason.NO_INTERFACE, total=len(speaker.observed.nowhere))
+    _count_pools(counted, speaker.known)
+    counted.keys.set(",".join(key.hex() for key in believed.key_ids), total=1)
     for name, segment in speaker.driver.segments.items():
         counted.held.set(name, total=len(segment.held))
         counted.peers.set(name, total=0)
+        counted.unannounced.set(name, total=0)
         counted.unsent.set(name, "heartbeat", total=segment.heartbeats.unsent)
         counted.queue_full.set(name, "heartbeat", total=segment.heartbeats.dropped())
         for protocol, channel in segment.channels.items():
@@ -57,9 +63,12 @@ def _metrics(speaker: "daemon.Daemon") -> str:
             counted.queue_full.set(name, protocol, total=channel.socket.dropped())
             for reason, number in channel.ignored.items():
                 counted.ignored.set(name, protocol, reason.value, total=number)
-    for peer in speaker.driver.core.view(now).peers:
+    for peer in believed.peers:
         if peer.alive:
             counted.peers.add(peer.interface)
+    for address in believed.addresses:
+        if address.holder is None:
+            counted.unannounced.add(address.interface)
     for drop, number in speaker.driver.core.counters.items():
         counted.heartbeats_dropped.set(drop.value, total=number)
     for name, heard_at in speaker.heard_at.items():
@@ -68,6 +77,22 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     counted.events_lost.set(total=speaker.notices.lost)
     counted.resident.set(total=_resident_b())
     return counted.render()
+
+
+def _count_pools(counted: metrics.Metrics, known: knowledge.Knowledge) -> None:
+    """Count what is in the balancers' pools, and what of it Services have."""
+    counted.pool.clear()
+    counted.assigned.clear()
+    for balancer in known.balancers.by_name.values():
+        for version in pool.VERSIONS:
+            if size := balancer.pool.size(version):
+                counted.pool.set(balancer.name, f"ipv{version}", total=size)
+                counted.assigned.set(balancer.name, f"ipv{version}", total=0)
+    shared_once = {
+        (each.child.balancer, each.child.address) for each in known.children.by_key.values()
+    }
+    for name, address in shared_once:
+        counted.assigned.add(name, f"ipv{address.version}")
 
 
 def _status(speaker: "daemon.Daemon") -> str:
@@ -81,6 +106,7 @@ def _status(speaker: "daemon.Daemon") -> str:
         "proxyWell": speaker.known.proxy.well,
         "listsComplete": speaker.known.complete,
         "leaving": believed.leaving,
+        "keyIds": [key.hex() for key in believed.key_ids],
         "links": [dataclasses.asdict(link) for link in speaker.known.links.links.values()],
         "peers": [dataclasses.asdict(peer) for peer in believed.peers],
         "addresses": [dataclasses.asdict(address) for address in believed.addresses],

@@ -84,6 +84,7 @@ class Core:
             peers=tuple(peer for each in segments for peer in each.view_peers(now)),
             addresses=tuple(view for each in segments for view in each.view_addresses()),
             leaving=self._own.leaving,
+            key_ids=self._codec.key_ids,
         )
 
     def _receive(self, event: HeartbeatReceived, now: float) -> Sequence[Action]:

@@ -316,8 +316,9 @@ class AddressView:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class View:
-    """What the core believes now."""
+    """What the core believes now; `key_ids` name the keys it accepts, best first."""
 
     peers: tuple[PeerView, ...]
     addresses: tuple[AddressView, ...]
     leaving: bool
+    key_ids: tuple[bytes, ...]
