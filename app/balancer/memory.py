@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from app import errors, pending
 from app.models import hooks, kubernetes
 from app.service import user
 from contract import announcement, child, names
 from contract import errors as contract_errors
 
-MAX_REMEMBERED: Final = 8192  # readings of children; about 2 KB each
+MAX_REMEMBERED: Final = 8192  # readings of children by their bytes; about 4 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
 _LAST_APPLIED: Final = "metacontroller.k8s.io/last-applied-configuration"
 # The parts of a child that we write. Only these are ever sent back from what an object says of
@@ -73,41 +75,36 @@ class Memory:
     names: frozenset[tuple[str, str]]
 
 
-def read(children: Mapping[str, kubernetes.AnyService], *, balancer: str) -> Memory:
+def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memory:
     """Sort a balancer's children: readable ones by namespace and Service UID, and the others."""
     by_service: dict[tuple[str, str], list[Observed]] = {}
     left_alone: list[LeftAlone] = []
-    seen: set[tuple[str, str]] = set()
     for key in sorted(children):
-        manifest = children[key]
+        raw = bytes(children[key])
         try:
-            found = _read_one(key, manifest, balancer=balancer)
+            found = _read_one(key, raw, balancer)
         except errors.ObjectError as error:
-            left_alone.append(
-                LeftAlone("Service", key, str(error), _unchanged(key, _raw(manifest), ours=True))
-            )
-            seen.add(_split(key))
-            continue
+            found = LeftAlone("Service", key, str(error), _unchanged(key, raw, ours=True))
         if isinstance(found, Observed):
             by_service.setdefault((found.child.namespace, found.child.service_uid), []).append(
                 found
             )
         elif found is not None:
             left_alone.append(found)
-        seen.add(_split(key))
     return Memory(
         by_service={
-            service: tuple(sorted(observed, key=lambda one: one.ordinal))
+            service: tuple(sorted(observed, key=_by_ordinal))
             for service, observed in by_service.items()
         },
         left_alone=tuple(left_alone),
-        names=frozenset(seen),
+        names=frozenset(map(_split, children)),
     )
 
 
-def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone | None:
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | None:
     """Return what a child is; None for a note, which is written anew at each sync."""
-    manifest = hooks.whole(kubernetes.Service, manifest)
+    manifest = hooks.read(kubernetes.SERVICE, raw)
     if not _is_ours(manifest):
         if pending.is_note(manifest):
             return None
@@ -116,14 +113,14 @@ def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone
             key,
             "it carries the label controller-uid of this balancer but is none of its children: "
             "remove the label",
-            _unchanged(key, manifest, ours=False),
+            _unchanged(key, raw, ours=False),
             foreign=True,
         )
     metadata = manifest["metadata"]
     try:
-        decoded = _decode(manifest)
+        decoded = child.decode(manifest)
     except contract_errors.ContractError as error:
-        decoded = _decode_last_applied(manifest, error)
+        decoded = _decode_last_applied(raw, error)
     ordinal = _ordinal(decoded)
     if decoded.balancer != balancer or ordinal is None:
         raise errors.ObjectError(
@@ -139,40 +136,6 @@ def _read_one(key: str, manifest: Any, *, balancer: str) -> Observed | LeftAlone
     )
 
 
-def _decode(manifest: kubernetes.Service) -> child.Child:
-    """Read a child; the same words are read once, since nearly all come again at each sync."""
-    metadata = manifest["metadata"]
-    ports = (manifest.get("spec") or {}).get("ports") or []
-    return _decode_words(
-        metadata.get("namespace", ""),
-        metadata.get("name", ""),
-        tuple((metadata.get("annotations") or {}).items()),
-        tuple((metadata.get("labels") or {}).items()),
-        tuple(tuple(port.items()) for port in ports),
-    )
-
-
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
-def _decode_words(
-    namespace: str,
-    name: str,
-    annotations: tuple[tuple[str, str], ...],
-    labels: tuple[tuple[str, str], ...],
-    ports: tuple[tuple[tuple[str, Any], ...], ...],
-) -> child.Child:
-    return child.decode(
-        {
-            "metadata": {
-                "annotations": dict(annotations),
-                "labels": dict(labels),
-                "name": name,
-                "namespace": namespace,
-            },
-            "spec": {"ports": [dict(port) for port in ports]},
-        }
-    )
-
-
 def _is_ours(manifest: kubernetes.Service) -> bool:
     """Whether a child has the marks that only Metacontroller may write, by admission policy."""
     labels = (manifest.get("metadata") or {}).get("labels") or {}
@@ -183,11 +146,9 @@ def _is_ours(manifest: kubernetes.Service) -> bool:
     )
 
 
-def _decode_last_applied(
-    manifest: kubernetes.Service, reason: contract_errors.ContractError
-) -> child.Child:
+def _decode_last_applied(raw: bytes, reason: contract_errors.ContractError) -> child.Child:
     """Read a child that somebody edited from what we last wrote; answering that mends it."""
-    applied = _last_applied(manifest)
+    applied = _last_applied(raw)
     if applied is None:
         raise errors.ObjectError(str(reason))
     try:
@@ -196,9 +157,9 @@ def _decode_last_applied(
         raise errors.ObjectError(str(reason)) from None
 
 
-def _last_applied(manifest: Any) -> dict[str, Any] | None:
+def _last_applied(raw: bytes) -> dict[str, Any] | None:
     try:
-        metadata = manifest["metadata"]
+        metadata = json.loads(raw)["metadata"]
         applied = json.loads(metadata["annotations"][_LAST_APPLIED])
         identity = applied["metadata"]["namespace"], applied["metadata"]["name"]
         if identity != (metadata["namespace"], metadata["name"]):
@@ -208,7 +169,7 @@ def _last_applied(manifest: Any) -> dict[str, Any] | None:
     return dict(applied)
 
 
-def _unchanged(key: str, manifest: Any, *, ours: bool) -> dict[str, Any] | None:
+def _unchanged(key: str, raw: bytes, *, ours: bool) -> dict[str, Any] | None:
     """Return the manifest that, answered, changes nothing of an object."""
     namespace, name = _split(key)
     if not name:
@@ -217,7 +178,7 @@ def _unchanged(key: str, manifest: Any, *, ours: bool) -> dict[str, Any] | None:
     if namespace:
         metadata["namespace"] = namespace
     echo: dict[str, Any] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
-    applied = _last_applied(manifest) if ours else None
+    applied = _last_applied(raw) if ours else None
     if applied is None:
         return echo
     for part in ("annotations", "labels"):
@@ -238,8 +199,8 @@ def _ordinal(observed: child.Child) -> int | None:
     return ordinal if child.child_name(observed.service, ordinal) == observed.name else None
 
 
-def _raw(manifest: Any) -> Any:
-    return manifest.raw if isinstance(manifest, kubernetes.Broken) else manifest
+def _by_ordinal(observed: Observed) -> int:
+    return observed.ordinal
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: MIT
 """A balancer's sync request as one consistent picture, or a refusal that says what is missing."""
 
+import contextlib
 import dataclasses
 import enum
+import functools
 from collections.abc import Mapping
+from typing import Final
 
 from app import annotations, errors
 from app.balancer import memory, spec
 from app.models import hooks, kubernetes
 from app.service import user
 from contract import names
+
+# Readings of Services, Nodes and Namespaces by their bytes, since nearly all come again at each
+# sync; a Service or a Namespace is about 2 KB, a Node 20 KB.
+_SERVICES_REMEMBERED: Final = 4096
+_NAMED_REMEMBERED: Final = 1024
 
 
 class Exclusion(enum.StrEnum):
@@ -40,13 +48,16 @@ class Picture:
     left_alone: tuple[memory.LeftAlone, ...]
 
 
-def read(request: hooks.BalancerSyncRequest, keys: annotations.Keys) -> Picture:
-    """Read a request. Raises RefusedError naming what is missing or contradicts itself."""
+def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
+    """Read a request.
+
+    Raises MalformedRequestError, and RefusedError naming what is missing or contradicts itself.
+    """
     try:
-        balancer = spec.read(request["parent"])
+        balancer = spec.read(hooks.needed(kubernetes.BALANCER, request.parent, "parent"))
     except errors.ObjectError as error:
         raise errors.RefusedError(f"the parent L2LoadBalancer cannot be read: {error}") from None
-    children, related = request["children"], request["related"]
+    related = request.related
     missing = {hooks.SERVICES, hooks.NODES, hooks.NAMESPACES, hooks.BALANCERS} - related.keys()
     if missing:
         raise errors.RefusedError(
@@ -60,7 +71,7 @@ def read(request: hooks.BalancerSyncRequest, keys: annotations.Keys) -> Picture:
     services, frozen, present, left_services = _services(
         balancer.name, related[hooks.SERVICES], known_namespaces, keys
     )
-    remembered = memory.read(children.get(hooks.SERVICES, {}), balancer=balancer.name)
+    remembered = memory.read(request.children.get(hooks.SERVICES, {}), balancer=balancer.name)
     return Picture(
         balancer=balancer,
         older=older,
@@ -76,7 +87,7 @@ def read(request: hooks.BalancerSyncRequest, keys: annotations.Keys) -> Picture:
 
 
 def _older(
-    balancer: spec.Balancer, balancers: Mapping[str, kubernetes.AnyBalancer]
+    balancer: spec.Balancer, balancers: hooks.Objects
 ) -> tuple[tuple[spec.Balancer, ...], list[memory.LeftAlone]]:
     if balancer.name not in balancers:
         raise errors.RefusedError(
@@ -86,9 +97,8 @@ def _older(
     older: list[spec.Balancer] = []
     left_alone: list[memory.LeftAlone] = []
     for name in sorted(balancers.keys() - {balancer.name}):
-        manifest = balancers[name]
         try:
-            other = spec.read(hooks.whole(kubernetes.Balancer, manifest))
+            other = spec.read(hooks.read(kubernetes.BALANCER, bytes(balancers[name])))
         except errors.ObjectError as error:
             left_alone.append(memory.LeftAlone(names.KIND, name, str(error)))
             continue
@@ -98,19 +108,18 @@ def _older(
 
 
 def _members(
-    balancer: spec.Balancer, nodes: Mapping[str, kubernetes.AnyNamed]
+    balancer: spec.Balancer, nodes: hooks.Objects
 ) -> tuple[tuple[str, ...], dict[str, Exclusion], list[memory.LeftAlone]]:
     members: list[str] = []
     excluded: dict[str, Exclusion] = {}
     left_alone: list[memory.LeftAlone] = []
     for name in sorted(nodes):
         try:
-            manifest = hooks.whole(kubernetes.Named, nodes[name])
+            metadata = _metadata(bytes(nodes[name]))
         except errors.ObjectError as error:
             members.append(name)  # it was selected by its labels, so nobody has to move
             left_alone.append(memory.LeftAlone("Node", name, str(error)))
             continue
-        metadata = manifest.get("metadata") or {}
         labels = metadata.get("labels") or {}
         if not balancer.node_selector.items() <= labels.items():
             continue
@@ -123,22 +132,24 @@ def _members(
     return tuple(members), excluded, left_alone
 
 
-def _namespaces(
-    namespaces: Mapping[str, kubernetes.AnyNamed],
-) -> tuple[frozenset[str], frozenset[str]]:
+def _namespaces(namespaces: hooks.Objects) -> tuple[frozenset[str], frozenset[str]]:
     """Return the terminating namespaces and all."""
-    terminating = {
-        name
-        for name, manifest in namespaces.items()
-        if not isinstance(manifest, kubernetes.Broken)
-        and (manifest.get("metadata") or {}).get("deletionTimestamp")
-    }
+    terminating = set()
+    for name, raw in namespaces.items():
+        with contextlib.suppress(errors.ObjectError):
+            if _metadata(bytes(raw)).get("deletionTimestamp"):
+                terminating.add(name)
     return frozenset(terminating), frozenset(namespaces)
+
+
+@functools.lru_cache(maxsize=_NAMED_REMEMBERED)
+def _metadata(raw: bytes) -> kubernetes.Metadata:
+    return hooks.read(kubernetes.NAMED, raw).get("metadata") or {}
 
 
 def _services(
     balancer: str,
-    services: Mapping[str, kubernetes.AnyService],
+    services: hooks.Objects,
     namespaces: frozenset[str],
     keys: annotations.Keys,
 ) -> tuple[
@@ -152,9 +163,8 @@ def _services(
     present: dict[tuple[str, str], str] = {}
     left_alone: list[memory.LeftAlone] = []
     for key in sorted(services):
-        manifest = services[key]
         try:
-            service = user.read(hooks.whole(kubernetes.Service, manifest), keys)
+            service = _service(bytes(services[key]), keys)
         except errors.ObjectError as error:
             left_alone.append(memory.LeftAlone("Service", key, str(error)))
             namespace, _, name = key.partition("/")
@@ -169,3 +179,8 @@ def _services(
         elif service.ask.balancer == balancer:
             ours.append(service)
     return tuple(ours), frozenset(frozen), present, left_alone
+
+
+@functools.lru_cache(maxsize=_SERVICES_REMEMBERED)
+def _service(raw: bytes, keys: annotations.Keys) -> user.UserService:
+    return user.read(hooks.read(kubernetes.SERVICE, raw), keys)

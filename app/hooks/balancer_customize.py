@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """`/hooks/balancer/customize`: what a balancer's sync must see."""
 
-import pydantic
+import msgspec
 
 from app import errors
 from app.balancer import spec
 from app.hooks import call
-from app.models import hooks
+from app.models import hooks, kubernetes
 from contract import names
 
-REQUEST = pydantic.TypeAdapter(hooks.CustomizeBalancerRequest)
+REQUEST = msgspec.json.Decoder(hooks.Customize)
 
 
 def respond(body: bytes, context: call.Call) -> call.Answer:
@@ -18,8 +18,9 @@ def respond(body: bytes, context: call.Call) -> call.Answer:
     Metacontroller asks once a generation of the balancer.
     """
     del context
+    parent = hooks.split(REQUEST, body).parent
     try:
-        balancer = spec.read(hooks.parse(REQUEST, body)["parent"])
+        balancer = spec.read(hooks.needed(kubernetes.BALANCER, parent, "parent"))
     except errors.ObjectError as error:
         raise errors.RefusedError(f"the parent L2LoadBalancer cannot be read: {error}") from None
     return call.Answer(

@@ -4,18 +4,18 @@
 from collections import Counter
 from typing import Any
 
-import pydantic
+import msgspec
 
 from app.balancer import answer, picture
 from app.hooks import call
 from app.models import hooks
 
-REQUEST = pydantic.TypeAdapter(hooks.BalancerSyncRequest)
+REQUEST = msgspec.json.Decoder(hooks.CompositeSync)
 
 
 def respond(body: bytes, context: call.Call) -> call.Answer:
     """Answer one call. Raises HookError instead of answering from half of the picture."""
-    seen = picture.read(hooks.parse(REQUEST, body), context.keys)
+    seen = picture.read(hooks.split(REQUEST, body), context.keys)
     decision = answer.decide(seen, now=context.now)
     content: dict[str, Any] = {"children": decision.children, "status": decision.status}
     if decision.resync_after_s:

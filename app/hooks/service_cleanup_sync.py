@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
 """`/hooks/service-cleanup/sync`: a Service that named a balancer, and does so no more."""
 
-import pydantic
+import msgspec
 
 from app import annotations
 from app.hooks import call, service_sync
-from app.models import hooks
+from app.models import hooks, kubernetes
 from app.service import answer
 
-REQUEST = pydantic.TypeAdapter(hooks.CleanupSyncRequest)
+REQUEST = msgspec.json.Decoder(hooks.LoneDecoratorSync)
 
 
 def respond(body: bytes, context: call.Call) -> call.Answer:
     """Answer one call: our label and what we wrote into the status go."""
-    manifest = hooks.parse(REQUEST, body)["object"]
+    request = hooks.split(REQUEST, body)
+    manifest = hooks.needed(kubernetes.SERVICE_WITH_HISTORY, request.object, "object")
     metadata = manifest.get("metadata") or {}
     named = annotations.balancer_of(metadata.get("annotations") or {}, context.keys)
     if named is not None or metadata.get("deletionTimestamp"):

@@ -5,23 +5,23 @@ Metacontroller asks for every Service of the cluster, ours or not, one after ano
 the answer by UID: so it depends on namespace and UID alone, and takes no time.
 """
 
-import pydantic
+import msgspec
 
 from app import errors
 from app.hooks import call
-from app.models import hooks
+from app.models import hooks, kubernetes
 from app.service import user
 from contract import names
 
-REQUEST = pydantic.TypeAdapter(hooks.CustomizeServiceRequest)
+REQUEST = msgspec.json.Decoder(hooks.Customize)
 
 
 def respond(body: bytes, context: call.Call) -> call.Answer:
     """Answer one call."""
     del context
-    metadata = hooks.parse(REQUEST, body)["parent"].get("metadata") or {}
+    parent = hooks.needed(kubernetes.NAMED, hooks.split(REQUEST, body).parent, "parent")
     try:
-        namespace, _, uid = user.identity(metadata)
+        namespace, _, uid = user.identity(parent.get("metadata") or {})
     except errors.ObjectError as error:
         raise errors.MalformedRequestError(f"the parent Service cannot be read: {error}") from None
     return call.Answer(

@@ -20,7 +20,10 @@ from app.models import examples, hooks
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hook:
-    """One hook; `name` is how metrics and logs call it."""
+    """One hook; `name` is how metrics and logs call it.
+
+    `request`, `answer` and `example` are for the API document.
+    """
 
     path: str
     name: str
@@ -37,7 +40,7 @@ HOOKS: Final = (
         "balancer_sync",
         "Every child Service of a balancer, and its status",
         balancer_sync.respond,
-        balancer_sync.REQUEST,
+        pydantic.TypeAdapter(hooks.BalancerSyncRequest),
         hooks.BalancerSyncAnswer,
         examples.BALANCER_SYNC,
     ),
@@ -46,7 +49,7 @@ HOOKS: Final = (
         "balancer_customize",
         "Which other objects a balancer's sync must see",
         balancer_customize.respond,
-        balancer_customize.REQUEST,
+        pydantic.TypeAdapter(hooks.CustomizeBalancerRequest),
         hooks.CustomizeAnswer,
         examples.BALANCER_CUSTOMIZE,
     ),
@@ -55,7 +58,7 @@ HOOKS: Final = (
         "service_sync",
         "Label and status of a Service that names a balancer",
         service_sync.respond,
-        service_sync.REQUEST,
+        pydantic.TypeAdapter(hooks.ServiceSyncRequest),
         hooks.ServiceSyncAnswer,
         examples.SERVICE_SYNC,
     ),
@@ -64,7 +67,7 @@ HOOKS: Final = (
         "service_customize",
         "Which other objects a Service's sync must see",
         service_customize.respond,
-        service_customize.REQUEST,
+        pydantic.TypeAdapter(hooks.CustomizeServiceRequest),
         hooks.CustomizeAnswer,
         examples.SERVICE_CUSTOMIZE,
     ),
@@ -73,7 +76,7 @@ HOOKS: Final = (
         "service_cleanup_sync",
         "Clears label and status of a Service that names a balancer no more",
         service_cleanup_sync.respond,
-        service_cleanup_sync.REQUEST,
+        pydantic.TypeAdapter(hooks.CleanupSyncRequest),
         hooks.ServiceSyncAnswer,
         examples.SERVICE_CLEANUP_SYNC,
     ),

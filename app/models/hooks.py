@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Requests and answers of Metacontroller's hooks, version v2."""
+"""Requests and answers of Metacontroller's hooks, version v2.
+
+A request is first split into its objects, and each object is read on its own: so one that is
+broken does not cost the others, and what came before, byte for byte, need not be read again.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
+import msgspec
 import pydantic
-import pydantic_core
 from typing_extensions import TypedDict
 
 from app import errors
@@ -16,14 +20,45 @@ NODES: Final = "Node.v1"
 NAMESPACES: Final = "Namespace.v1"
 BALANCERS: Final = "L2LoadBalancer.l2lb.io/v1alpha1"
 
-Services = dict[str, kubernetes.AnyService]
+Objects = dict[str, msgspec.Raw]  # by namespace/name, or by name where there is no namespace
+
+
+class CompositeSync(msgspec.Struct, frozen=True):
+    """A composite controller's sync request, split; the maps' first key is kind and version."""
+
+    parent: msgspec.Raw
+    children: dict[str, Objects]
+    related: dict[str, Objects]
+
+
+class DecoratorSync(msgspec.Struct, frozen=True):
+    """A decorator controller's sync request, split."""
+
+    object: msgspec.Raw
+    related: dict[str, Objects]
+
+
+class LoneDecoratorSync(msgspec.Struct, frozen=True):
+    """A sync request of a decorator controller without a customize hook, split."""
+
+    object: msgspec.Raw
+
+
+class Customize(msgspec.Struct, frozen=True):
+    """A customize request, split."""
+
+    parent: msgspec.Raw
+
+
+# What the API document says of the same requests.
+Services = dict[str, kubernetes.Service]
 Children = TypedDict("Children", {"Service.v1": Services}, total=False)
 BalancerRelated = TypedDict(
     "BalancerRelated",
     {
-        "L2LoadBalancer.l2lb.io/v1alpha1": dict[str, kubernetes.AnyBalancer],
-        "Namespace.v1": dict[str, kubernetes.AnyNamed],
-        "Node.v1": dict[str, kubernetes.AnyNamed],
+        "L2LoadBalancer.l2lb.io/v1alpha1": dict[str, kubernetes.Balancer],
+        "Namespace.v1": dict[str, kubernetes.Named],
+        "Node.v1": dict[str, kubernetes.Named],
         "Service.v1": Services,
     },
     total=False,
@@ -108,36 +143,38 @@ class ErrorAnswer(pydantic.BaseModel):
 
 _Request = TypeVar("_Request")
 _Object = TypeVar("_Object")
+_HINT: Final = "send the request as Metacontroller does, like the files in examples/hooks"
 
 
-def parse(adapter: pydantic.TypeAdapter[_Request], body: bytes) -> _Request:
-    """Read a request. Raises NotJsonError or MalformedRequestError naming what is wrong."""
+def split(decoder: msgspec.json.Decoder[_Request], body: bytes) -> _Request:
+    """Return a request's parts. Raises NotJsonError or MalformedRequestError saying what is wrong.
+
+    The parts are views of `body`, which lives as long as they do.
+    """
     try:
-        return adapter.validate_json(body, strict=True)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise errors.NotJsonError(
-                f"the body is no JSON: {first['msg']}; send the request as Metacontroller does, "
-                "like the files in examples/hooks"
-            ) from None
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise errors.MalformedRequestError(
-            f"{where}: {first['msg']}; send the request as Metacontroller does, like the files in "
-            "examples/hooks"
-        ) from None
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise errors.MalformedRequestError(f"{error}; {_HINT}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise errors.NotJsonError(f"the body is no JSON: {error}; {_HINT}") from None
 
 
-def whole(shape: type[_Object], manifest: _Object | kubernetes.Broken) -> _Object:
-    """Return an object that has the shape of its kind. Raises ObjectError for one that has not."""
-    if not isinstance(manifest, kubernetes.Broken):
-        return manifest
+def read(shape: pydantic.TypeAdapter[_Object], raw: bytes) -> _Object:
+    """Read one object. Raises ObjectError naming the field that is not as its kind has it."""
     try:
-        return pydantic.TypeAdapter(shape).validate_python(manifest.raw, strict=True)
+        return shape.validate_json(raw, strict=True)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the object"
         raise errors.ObjectError(f"{where}: {first['msg']}") from None
+
+
+def needed(shape: pydantic.TypeAdapter[_Object], raw: msgspec.Raw, part: str) -> _Object:
+    """Read the object that a request is about. Raises MalformedRequestError naming the part."""
+    try:
+        return read(shape, bytes(raw))
+    except errors.ObjectError as error:
+        raise errors.MalformedRequestError(f"{part}: {error}; {_HINT}") from None
 
 
 def ordered(value: Any) -> Any:
@@ -151,4 +188,4 @@ def ordered(value: Any) -> Any:
 
 def encode(answer: Mapping[str, Any]) -> bytes:
     """Return the bytes of an answer; equal answers built in equal order give equal bytes."""
-    return pydantic_core.to_json(answer, inf_nan_mode="null")
+    return msgspec.json.encode(answer)

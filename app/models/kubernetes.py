@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The fields of Kubernetes objects that the hooks read; all others are skipped while parsing.
 
-Every field may be absent: what is required is judged where an object is turned into a value, so
-that one bad object does not cost the request. Objects that do not even have these shapes arrive
-as `Broken`, for the same reason.
+Every field may be absent: what is required is judged where an object is turned into a value.
 """
 
-import dataclasses
-from typing import Annotated, Any
+from typing import Any
 
 import pydantic
 from typing_extensions import TypedDict
@@ -151,15 +148,7 @@ class Balancer(TypedDict, total=False):
     status: BalancerStatus
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Broken:
-    """An object without the shape of its kind, as it came."""
-
-    raw: Any
-
-
-_BROKEN = Annotated[Any, pydantic.AfterValidator(Broken)]
-_LENIENT = pydantic.Field(union_mode="left_to_right")
-AnyService = Annotated[Service | _BROKEN, _LENIENT]
-AnyNamed = Annotated[Named | _BROKEN, _LENIENT]
-AnyBalancer = Annotated[Balancer | _BROKEN, _LENIENT]
+SERVICE = pydantic.TypeAdapter(Service)
+SERVICE_WITH_HISTORY = pydantic.TypeAdapter(ServiceWithHistory)
+NAMED = pydantic.TypeAdapter(Named)
+BALANCER = pydantic.TypeAdapter(Balancer)

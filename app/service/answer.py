@@ -57,7 +57,7 @@ class _Shown:
 def decide(
     service: user.UserService,
     manifest: kubernetes.ServiceWithHistory,
-    related: Mapping[str, kubernetes.AnyService],
+    related: Mapping[str, kubernetes.Service],
     *,
     now: dt.datetime,
 ) -> Decision:
@@ -114,7 +114,7 @@ def _show(
     balancer: str,
     manifest: kubernetes.ServiceWithHistory,
     siblings: Sequence[_Sibling],
-    related: Mapping[str, kubernetes.AnyService],
+    related: Mapping[str, kubernetes.Service],
     *,
     now: dt.datetime,
 ) -> _Shown:
@@ -174,14 +174,12 @@ def _last_write(service: user.UserService, manifest: kubernetes.ServiceWithHisto
 
 
 def _siblings(
-    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.AnyService]
+    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.Service]
 ) -> list[_Sibling]:
     """Return the Service's readable children, those of its primary family first."""
     found: list[tuple[tuple[int, int, str], _Sibling]] = []
     for key in sorted(related):
         manifest = related[key]
-        if isinstance(manifest, kubernetes.Broken):
-            continue
         metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
         labels = metadata.get("labels") or {}
         if (
@@ -203,13 +201,9 @@ def _siblings(
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
 
-def _note(
-    service: user.UserService, related: Mapping[str, kubernetes.AnyService]
-) -> Verdict | None:
+def _note(service: user.UserService, related: Mapping[str, kubernetes.Service]) -> Verdict | None:
     manifest = related.get(f"{service.namespace}/{pending.name(service.name)}")
-    if manifest is None or isinstance(manifest, kubernetes.Broken):
-        return None
-    return pending.decode(manifest)
+    return pending.decode(manifest) if manifest is not None else None
 
 
 def _missing(service: user.UserService, siblings: Sequence[_Sibling], planned: int) -> Verdict:
