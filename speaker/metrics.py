@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Final
 
+from speaker.protocol import events
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -74,8 +76,9 @@ class Histogram(_Metric):
     def __init__(self, name: str, text: str, *labels: str, bounds: tuple[float, ...]) -> None:
         super().__init__(name, text, *labels)
         self._bounds = bounds
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = {}
+        empty: dict[tuple[str, ...], list[int]] = {(): [0] * (len(bounds) + 1)}
+        self._counts = {} if labels else empty
+        self._sums = dict.fromkeys(self._counts, 0.0)
 
     def observe(self, *values: str, number: float) -> None:
         """Count an observation."""
@@ -113,6 +116,10 @@ class Metrics:
             bounds=(0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0),
         )
         self.peers = Gauge("peers", "Speakers heard on an interface.", "interface")
+        self.deaf = Gauge("deaf_peers", "Of them, those that do not hear this node.", "interface")
+        self.alone = Gauge(
+            "alone", "1 while nobody is heard although lists name other nodes.", "interface"
+        )
         self.peer_changes = Counter(
             "peer_changes_total", "Peers that came (up) or went.", "interface", "cause"
         )
@@ -156,6 +163,23 @@ class Metrics:
         self.status_writes = Counter("status_writes_total", "Statuses written.", "outcome")
         self.events_lost = Counter("events_lost_total", "Events that could not be written.")
         self.resident = Gauge("resident_bytes", "Memory of this process.")
+
+    @property
+    def believed(self) -> tuple[Gauge, ...]:
+        """The gauges whose series come and go with what is believed."""
+        return (
+            *(self.held, self.unannounced, self.blocked),
+            *(self.peers, self.deaf, self.alone, self.keys),
+        )
+
+    def start(self, interface: str) -> None:
+        """Show an interface's counters from the start: a rise from nothing is not seen as one."""
+        self.conflicts.add(interface, amount=0)
+        for taken in events.TakeCause:
+            self.taken.add(interface, taken.value, amount=0)
+        for lost in events.PeerCause:
+            if lost is not events.PeerCause.HEARD:
+                self.peer_changes.add(interface, lost.value, amount=0)
 
     def render(self) -> str:
         """Return the exposition."""

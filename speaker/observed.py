@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: MIT
 """What the speaker has done, told to people: log lines, metrics, and what each child should say.
 
-A change of holder is one line: address, from, to, why, after how long.
+A change of holder is one line: address, from, to, why, after how long. When very many come at
+once, some have no line, and the next line says how many; the metrics count them all.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from contract import announcement, names, pool
 from speaker import log, metrics
 from speaker.cluster import notices, view
 from speaker.protocol import events
+from speaker.wire import schedule
 
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
 CONFLICT_OVER_S: Final = 600.0
 _CONFLICTS: Final = 1024  # remembered at a time
+LINES_A_SECOND: Final = 20.0  # about changes of holder
+LINES_AT_ONCE: Final = 500  # a node with so many addresses may die and each have its line
 _PEERS_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
 
 T = TypeVar("T")
@@ -67,9 +71,12 @@ class Observed:
         self._refused: dict[pool.Address, dict[str, announcement.Announcement]] = {}
         self._given_up: set[pool.Address] = set()
         self.nowhere: frozenset[pool.Address] = frozenset()
+        self.alone: set[str] = set()  # interfaces
         self._conflicts: dict[_Place, _Conflict] = {}
         self._peers_known: tuple[events.PeerView, ...] = ()
         self._peers_known_at = -math.inf
+        self._lines = schedule.Bucket(LINES_A_SECOND, LINES_AT_ONCE, 0.0)
+        self._lineless = 0
         self.left = False
 
     @property
@@ -106,15 +113,8 @@ class Observed:
                 if to is None and cause is not events.ReleaseCause.DELETED:
                     self._given_up.add(address)
                 self._metrics.released.add(interface, cause.value)
-                self._log.info(
-                    "holder changed",
-                    address=str(address),
-                    interface=interface,
-                    **{"from": self._node},
-                    to=to,
-                    why=cause.value,
-                    after_s=None if held is None else round(now - held.since, 3),
-                )
+                after_s = None if held is None else now - held.since
+                self._moved(address, interface, (self._node, to), cause.value, after_s, now)
                 self._changed()
             case events.Blocked(address, interface, by_node, mac):
                 self._refuse(
@@ -134,7 +134,10 @@ class Observed:
                     self._changed()
             case events.PeerChanged(interface, node, alive, cause):
                 self._peer(interface, node, cause, now, alive=alive)
+            case events.Silence(interface, _, silent_s):
+                self._metrics.silences.observe(interface, number=silent_s)
             case events.Alone(interface, alone):
+                (self.alone.add if alone else self.alone.discard)(interface)
                 self._log.info("alone" if alone else "no longer alone", interface=interface)
             case events.Left():
                 self.left = True
@@ -174,6 +177,10 @@ class Observed:
         self._metrics.stalls.add()
         self._log.warning("stalled", for_s=round(age_s, 3), then="holds nothing, listens again")
 
+    def woken(self, late_s: float) -> None:
+        """Count how late this process saw to what was due."""
+        self._metrics.late.observe(number=late_s)
+
     def could_not_open(self, interface: str, error: OSError) -> None:
         """Log an interface that can not be listened to."""
         self._log.error(
@@ -199,16 +206,8 @@ class Observed:
             after_s = self._age_of(interface, previous, now)
         if after_s is not None:
             self._metrics.failover.observe(number=after_s)
-        self._log.info(
-            "holder changed",
-            address=str(address),
-            interface=interface,
-            **{"from": previous},
-            to=self._node,
-            why=cause.value,
-            after_s=after_s,
-        )
-        if previous is not None:
+        self._moved(address, interface, (previous, self._node), cause.value, after_s, now)
+        if previous not in {None, self._node}:
             self._notify(
                 notices.Notice(
                     address,
@@ -218,6 +217,30 @@ class Observed:
                 )
             )
         self._changed()
+
+    def _moved(
+        self,
+        address: pool.Address,
+        interface: str,
+        between: tuple[str | None, str | None],
+        why: str,
+        after_s: float | None,
+        now: float,
+    ) -> None:
+        """Log that the address went from one node to another; from a node to itself is no move."""
+        source, target = between
+        if source == target:
+            return
+        if not self._lines.take(now, 1):
+            self._lineless += 1
+            return
+        fields: dict[str, Any] = {"address": str(address), "interface": interface}
+        fields |= {"from": source, "to": target, "why": why}
+        fields["after_s"] = None if after_s is None else round(after_s, 3)
+        if self._lineless:
+            fields["changes_without_a_line"] = self._lineless
+            self._lineless = 0
+        self._log.info("holder changed", **fields)
 
     def _refuse(
         self, address: pool.Address, interface: str, reason: names.AnnouncedReason, message: str

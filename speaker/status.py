@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contract import names, pool
 from speaker import http, knowledge, metrics
+from speaker.protocol import frame
 
 if TYPE_CHECKING:
     from speaker import daemon
@@ -43,7 +44,7 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     counted = speaker.metrics
     now = time.monotonic()
     believed = speaker.driver.core.view(now)
-    for gauge in (counted.held, counted.unannounced, counted.peers, counted.blocked, counted.keys):
+    for gauge in counted.believed:
         gauge.clear()
     for refusal in speaker.observed.refused:
         counted.blocked.add(refusal)
@@ -53,8 +54,11 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     counted.keys.set(",".join(key.hex() for key in believed.key_ids), total=1)
     for name, segment in speaker.driver.segments.items():
         counted.held.set(name, total=len(segment.held))
-        counted.peers.set(name, total=0)
         counted.unannounced.set(name, total=0)
+        counted.peers.set(name, total=0)
+        counted.deaf.set(name, total=0)
+        counted.alone.set(name, total=name in speaker.observed.alone)
+        counted.start(name)
         counted.unsent.set(name, "heartbeat", total=segment.heartbeats.unsent)
         counted.queue_full.set(name, "heartbeat", total=segment.heartbeats.dropped())
         for protocol, channel in segment.channels.items():
@@ -66,11 +70,12 @@ def _metrics(speaker: "daemon.Daemon") -> str:
     for peer in believed.peers:
         if peer.alive:
             counted.peers.add(peer.interface)
+            counted.deaf.add(peer.interface, amount=not peer.hears_us)
     for address in believed.addresses:
         if address.holder is None:
             counted.unannounced.add(address.interface)
-    for drop, number in speaker.driver.core.counters.items():
-        counted.heartbeats_dropped.set(drop.value, total=number)
+    for drop in frame.Drop:
+        counted.heartbeats_dropped.set(drop.value, total=speaker.driver.core.counters[drop])
     for name, heard_at in speaker.heard_at.items():
         counted.watch_age.set(name, total=round(now - heard_at, 3))
     counted.fitness.set(total=speaker.known.fitness().rank)
