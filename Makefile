@@ -47,7 +47,7 @@ bench: $(READY)  ## measure all beside MetalLB and keepalived, for more than an 
 	  $(BIN)/python -m lab run --nodes 6 -- \
 	    $(BIN)/python -m bench $$name --json dist/bench/$$name.json $(BENCH_ARGS) || exit 1; \
 	done
-	@L2LB_PROBE=off $(BIN)/python -m lab run --nodes 6 -- \
+	@$(BIN)/python -m lab run --nodes 6 --set speaker.probe=off -- \
 	  $(BIN)/python -m bench announce --json dist/bench/announce-off.json $(BENCH_ARGS)
 	@$(BIN)/python -m lab run --nodes 51 -- \
 	  $(BIN)/python -m bench idle --only l2 --json dist/bench/idle-50.json $(BENCH_ARGS)

@@ -2,7 +2,7 @@
 """How long after a Service is created somebody first answers ARP for its address.
 
 The address is asked for by name and never used before, so that ours probes for strangers first:
-run with L2LB_PROBE=off in the lab's environment for the time without. Asked every 2 ms. keepalived
+start the lab with --set speaker.probe=off for the time without. Asked every 2 ms. keepalived
 has no part in this: its addresses are configured. Our time is told apart at the moment when the
 child Service exists: before it lie Metacontroller and the webhook, after it the speaker.
 """
@@ -10,7 +10,6 @@ child Service exists: before it lie Metacontroller and the webhook, after it the
 import asyncio
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +17,7 @@ from typing import Final
 from bench.common import report, scenario, world
 from bench.rivals import contender, metallb, ours
 from contract import names
-from lab import api, errors, inside
+from lab import api, errors, inside, release
 
 EVERY_S: Final = 0.002
 ASKED_FOR_S: Final = 2.0
@@ -96,7 +95,7 @@ async def _create(
 
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
     """Create Services one after another, the contenders taking turns."""
-    probe = os.environ.get("L2LB_PROBE", "short")
+    probe = release.value(place.lab, "speaker", "probe")
     rows: list[report.Row] = []
     with place.contenders() as everybody:
         able = [one for one in everybody if isinstance(one, ours.Ours | metallb.MetalLb)]

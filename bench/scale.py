@@ -15,7 +15,7 @@ from typing import Final
 
 from bench import requests
 from bench.common import machine, report, scenario, services, world
-from lab import inside, product
+from lab import inside, release
 
 SIZES: Final = (0, 100, 300, 500)
 QUICK_SIZES: Final = (0, 20)
@@ -34,9 +34,9 @@ MANY_NODES: Final = 100
 REPORT_EVERY_S: Final = 300.0  # a kubelet's nodeStatusReportFrequency
 LABEL: Final = "bench/scale"
 WHO: Final = "l2-load-balancer"
-# What their command lines hold.
+# What their command lines hold: one of these.
 WEBHOOK: Final = ("-m\0app\0",)
-METACONTROLLER: Final = ("metacontroller", "-kubeconfig")
+METACONTROLLER: Final = ("-m\0lab.metacontroller\0", "metacontroller\0-client-go-qps")
 SYNCS: Final = 'l2lb_hook_calls_total{hook="balancer_sync",outcome="ok"} '
 
 TO_CHILDREN_AT_100: Final = (report.Bar("median", 0.25),)
@@ -205,10 +205,8 @@ class Bench:
 
     def _syncs(self) -> float:
         """Return how many balancer syncs the webhook has answered since it started."""
-        page = self.lab.fetch(None, f"{product.WEBHOOK_HERE}metrics")
-        return sum(
-            float(line.removeprefix(SYNCS)) for line in page.splitlines() if line.startswith(SYNCS)
-        )
+        lines = "\n".join(release.webhook_pages(self.lab, "metrics")).splitlines()
+        return sum(float(line.removeprefix(SYNCS)) for line in lines if line.startswith(SYNCS))
 
     async def _addresses(self) -> dict[str, list[str]]:
         listed = await self.services.client.get("/api/v1/services")
@@ -257,12 +255,12 @@ async def one_more(made: services.Services, name: str) -> services.State:
 
 
 def process_ids(*words: str) -> list[int]:
-    """Return the processes whose command line holds all these, and their children."""
+    """Return the processes whose command line holds one of these, and their children."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             line = (folder / "cmdline").read_bytes().decode(errors="replace")
-            if all(word in line for word in words):
+            if any(word in line for word in words):
                 found.append(int(folder.name))
     for process in found:  # grows while it is read
         children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")

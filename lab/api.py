@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import logging
+import os
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ PatchKind = Literal["merge", "json", "apply", "strategic"]
 Parameter = str | int | bool
 
 log = logging.getLogger(__name__)
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # where a Pod finds who it is
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 30.0
@@ -147,6 +150,25 @@ class Api:
             cluster["server"],
             token=_kubeconfig_token(path, user),
             ca=_kubeconfig_ca(path, cluster),
+            user_agent=user_agent,
+        )
+
+    @classmethod
+    def in_cluster(cls, *, user_agent: str, environment: Mapping[str, str] = os.environ) -> Self:
+        """Connect as the ServiceAccount of the Pod that this program runs in.
+
+        Raises :class:`ValueError` outside of a Pod.
+        """
+        try:
+            host, port = (environment[f"KUBERNETES_SERVICE_{name}"] for name in ("HOST", "PORT"))
+        except KeyError as error:
+            raise ValueError(
+                f"this is no Pod, as {error} is not set: name a kubeconfig file"
+            ) from None
+        return cls(
+            f"https://{f'[{host}]' if ':' in host else host}:{port}",
+            token=lambda: (ACCOUNT / "token").read_text().strip(),
+            ca=ACCOUNT / "ca.crt",
             user_agent=user_agent,
         )
 

@@ -4,6 +4,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab import control, errors, machines, preflight, programs, progress, sandbox
@@ -81,7 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     process = commands.add_parser(
         "process",
         help="inside: stop, start, kill, pause or continue one program",
-        description="NAME is a program as 'logs' names it, such as webhook or kube-proxy-node-1.",
+        description=(
+            "NAME is a program such as etcd or kube-proxy-node-1, a node's container of ours such "
+            "as speaker-node-1, or all nodes' such as webhook. A container that was stopped or "
+            "killed stays so until it is started; its Pod is told nothing."
+        ),
     )
     process.add_argument("action", choices=ACTIONS)
     process.add_argument("name", metavar="NAME")
@@ -112,6 +117,17 @@ def _add_lab_options(parser: argparse.ArgumentParser) -> None:
         default=5,
         metavar="N",
         help=f"how many nodes, 1 to {machines.MOST_NODES} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--values", type=Path, metavar="FILE", help="chart values to install the product with"
+    )
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a single chart value, such as speaker.probe=off; can be given again",
     )
     parser.add_argument(
         "--no-product",
@@ -147,12 +163,22 @@ def _run(options: argparse.Namespace) -> int:
             programs=str(ready or programs.build(progress.Progress())),
             nodes=options.nodes,
             product=options.product,
+            values=_values(options.values),
+            changes=tuple(options.changes),
             metacontroller=binary,
             metacontroller_name=name,
             logs=None if options.logs is None else str(options.logs.resolve()),
             emulated_version=options.emulated_version,
         )
     )
+
+
+def _values(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    if not file.is_file():
+        raise errors.LabError(f"there is no file {file} with chart values")
+    return str(file.resolve())
 
 
 def _metacontroller(options: argparse.Namespace) -> str | None:
@@ -189,9 +215,28 @@ def _logs(options: argparse.Namespace) -> int:
     if options.name is None:
         print("\n".join(known))
         return 0
-    if options.name not in known:
+    found = [known[options.name]] if options.name in known else _of_container(options.name, known)
+    if not found:
         raise errors.LabError(f"there is no log {options.name!r}; there are: {', '.join(known)}")
-    with known[options.name].open(errors="replace") as log:
-        for line in log:
-            sys.stdout.write(line)
+    for path in found:
+        with path.open(errors="replace") as log:
+            for line in log:
+                sys.stdout.write(line)
     return 0
+
+
+def _of_container(name: str, known: Mapping[str, Path]) -> list[Path]:
+    """Return the logs of a container as 'process' names it, that of the oldest Pod first.
+
+    Its Pods' logs are ``<node>/<namespace>_<pod>_<container>``.
+    """
+    container, _, number = name.rpartition("-node-")
+    node = f"node-{number}" if container else None
+    found = [
+        path
+        for log, path in known.items()
+        if log.count("_") == 2  # noqa: PLR2004 - namespace, Pod and container
+        and log.rpartition("_")[2] == (container or name)
+        and node in {None, log.partition("/")[0]}
+    ]
+    return sorted(found, key=lambda path: path.stat().st_mtime)

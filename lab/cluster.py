@@ -2,6 +2,7 @@
 """The cluster of a lab: its machines, its control plane, its nodes and the product in it."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ from lab import (
     api,
     controlplane,
     errors,
+    images,
     machines,
     network,
     node,
@@ -34,11 +36,7 @@ class Cluster:
         self._told = told
         self.failure: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._control_plane = controlplane.ControlPlane(settings, on_death=self.fail)
-        self._product = (
-            product.Product(settings, self._control_plane, on_death=self.fail)
-            if settings.product
-            else None
-        )
+        self._images = images.all_of_them(settings.metacontroller)
         self._machines = [machines.client()]
         self._nodes: dict[str, node.Node] = {}
         # Changes of the lab happen one after another: two commands may run at the same time.
@@ -65,8 +63,8 @@ class Cluster:
             for started in self._nodes.values():
                 tasks.create_task(started.start())
             tasks.create_task(self._until_nodes_ready(calls))
-            if self._product is not None:
-                tasks.create_task(self._start_product(self._product, calls))
+            if self._settings.product:
+                tasks.create_task(self._install_product())
 
     async def perform(self, words: list[str]) -> str:
         """Do what a command inside the lab asks for; return a sentence of what was done."""
@@ -75,13 +73,11 @@ class Cluster:
                 case ["node", "add"]:
                     added = await self._add_node()
                     await added.start()
-                    await added.start_speaker()
                     return f"{added.machine.name} is on"
                 case ["node", "start", name]:
                     started = self._node(name)
                     await started.connect(self._connected())
                     await started.start()
-                    await started.start_speaker()
                     return f"{name} is on"
                 case ["node", "stop", name]:
                     await self._node(name).stop()
@@ -96,7 +92,7 @@ class Cluster:
                     await self._control_plane.start_apiserver()
                     return "the API server is back"
                 case ["process", action, name]:
-                    return await self._process(name).perform(action)
+                    return await self._perform(action, name)
                 case ["machine", "add", name]:
                     machine = machines.stranger(name, self._machines)
                     await network.plug_in(machine, [])
@@ -104,14 +100,9 @@ class Cluster:
                     return f"{name} is on the switches, with {' and '.join(machine.addresses)}"
         raise errors.LabError(f"the lab cannot do {' '.join(words)!r}")
 
-    async def _start_product(self, installed: product.Product, administrator: api.Api) -> None:
-        await installed.start(administrator)
-        self._told.say("the product is installed")
-        async with asyncio.TaskGroup() as tasks:
-            for started in self._nodes.values():
-                tasks.create_task(started.start_speaker())
-                tasks.create_task(installed.until_speaker_ready(started.machine))
-        self._told.say("speakers are ready")
+    async def _install_product(self) -> None:
+        await product.Product(self._settings).install()
+        self._told.say("the product is installed and ready")
 
     async def _make_machines(self) -> None:
         await network.plug_in(machines.client(), [])
@@ -125,7 +116,7 @@ class Cluster:
             machine,
             control_plane=self._control_plane,
             programs=Path(self._settings.programs),
-            speaker=None if self._product is None else self._product.speaker(machine),
+            images=self._images,
             fail=self.fail,
         )
         await added.connect(self._connected())
@@ -136,19 +127,22 @@ class Cluster:
     def _connected(self) -> list[machines.Machine]:
         return [one.machine for one in self._nodes.values() if one.connected]
 
-    def _process(self, name: str) -> processes.Process:
-        present = [*self._control_plane.programs]
-        if self._product is not None:
-            present += self._product.programs
+    async def _perform(self, action: str, name: str) -> str:
+        """Act on a program by its name, or on all nodes' containers of a name."""
+        present: list[tuple[str, processes.Program]] = [
+            (one.name, one) for one in self._control_plane.programs
+        ]
         for one in self._nodes.values():
             present += one.programs if one.connected else []
-        known = {process.name: process for process in present}
-        try:
-            return known[name]
-        except KeyError:
+        found = [program for known, program in present if name == known]
+        found = found or [program for known, program in present if _without_node(known) == name]
+        if not found:
             raise errors.LabError(
-                f"there is no process {name!r} now: there are {', '.join(sorted(known))}"
-            ) from None
+                f"there is no process {name!r} now: "
+                f"there are {', '.join(sorted({known for known, _ in present}))}"
+            )
+        said = await asyncio.gather(*(processes.perform(name, one, action) for one in found))
+        return said[0]
 
     def _node(self, name: str) -> node.Node:
         try:
@@ -180,6 +174,11 @@ class Cluster:
         ready = {item["metadata"]["name"] for item in listed["items"] if _is_ready(item)}
         missing = sorted(self._nodes.keys() - ready)
         return f"not Ready: {', '.join(missing)}" if missing else ""
+
+
+def _without_node(name: str) -> str:
+    """Return a program's name without the node that it ends with, if it does."""
+    return re.sub(r"-node-\d+$", "", name)
 
 
 def _is_ready(item: api.Json) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One node of the cluster: its machine, its agent, its kube-proxy and its speaker."""
+"""One node of the cluster: its machine, its agent and its kube-proxy."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lab import agent, api, controlplane, errors, machines, network, processes, sandbox
@@ -17,11 +17,37 @@ EMPTY_WITHIN_S = 5.0
 LEASE_INTERVAL_S = 2.0  # five of them make the controller manager's grace period
 
 
+class Contained:
+    """The program of a container, for whoever wants to stop it alone, beside its Pod."""
+
+    def __init__(self, name: str, keeper: agent.Keeper) -> None:
+        self._name = name
+        self._keeper = keeper
+
+    async def start(self) -> None:
+        """Let the agent start it again; raise LabError when it was not stopped."""
+        if not self._keeper.held:
+            raise errors.LabError(f"the {self._name} was not stopped: its node keeps it running")
+        self._keeper.release()
+
+    async def stop(self) -> None:
+        """Ask it to end, and insist after some seconds; the agent does not start it again."""
+        await self._keeper.hold(signal.SIGTERM, within_s=processes.GRACE_S)
+
+    async def kill(self) -> None:
+        """End it at once; the agent does not start it again."""
+        await self._keeper.hold(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        self._keeper.send(number)
+
+
 class Node:
     """A node that can be started, stopped and killed.
 
-    ``speaker`` is its speaker's process, None when the product is left out.
-    ``fail`` gets a sentence when one of its processes ends on its own.
+    ``images`` are the container images that it has. ``fail`` gets a sentence
+    when one of its own processes ends by itself.
     """
 
     def __init__(
@@ -30,12 +56,12 @@ class Node:
         *,
         control_plane: controlplane.ControlPlane,
         programs: Path,
-        speaker: processes.Process | None,
+        images: Mapping[str, agent.Image],
         fail: Callable[[str], None],
     ) -> None:
         self.machine = machine
         self.connected = False
-        self._speaker = speaker
+        self._images = images
         self._stopping = False
         self._control_plane = control_plane
         self._fail = fail
@@ -67,22 +93,18 @@ class Node:
         self._write_proxy_config()
         await self._proxy.start()
 
-    async def start_speaker(self) -> None:
-        """Start its speaker, when there is a product."""
-        if self._speaker is not None:
-            await self._speaker.start()
-
     @property
-    def programs(self) -> list[processes.Process]:
-        """Its programs, for whoever wants to stop one of them alone."""
-        return [self._proxy, *([] if self._speaker is None else [self._speaker])]
+    def programs(self) -> list[tuple[str, processes.Program]]:
+        """Its programs by name, for whoever wants to stop one of them alone."""
+        running = [] if self._agent is None else self._agent.programs()
+        found: list[tuple[str, processes.Program]] = [(self._proxy.name, self._proxy)]
+        found += [(f"{name}-{self.machine.name}", Contained(name, one)) for name, one in running]
+        return found
 
     async def stop(self) -> None:
         """Shut it down in good order, then take its power."""
         self._must_run()
         self._stopping = True
-        if self._speaker is not None:
-            await self._speaker.stop()
         if self._agent is not None:
             await self._agent.drain_and_stop()
         await self._proxy.stop()
@@ -94,7 +116,7 @@ class Node:
         self._stopping = True
         self.connected = False
         await network.pull_cables(self.machine)
-        await asyncio.gather(self._end_agent(), *(process.kill() for process in self.programs))
+        await asyncio.gather(self._end_agent(), self._proxy.kill())
         await self._kill_the_rest()
         await network.remove(self.machine)
 
@@ -125,7 +147,7 @@ class Node:
             pod_subnets=self.machine.pod_subnets,
             api=self._api,
             directory=self._directory,
-            images={},
+            images=self._images,
             lease_interval_s=LEASE_INTERVAL_S,
         )
         self._agent_task = asyncio.create_task(self._agent.run(), name=f"agent-{name}")

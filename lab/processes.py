@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lab import errors, network, sandbox
 
@@ -12,6 +13,45 @@ ACTIONS = ("stop", "start", "kill", "pause", "continue")
 GRACE_S = 15.0  # a speaker may take 10 s to hand its addresses over
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
+
+
+class Program(Protocol):
+    """What a user of the lab can stop, start and hold alone."""
+
+    async def start(self) -> None:
+        """Start it; raise LabError when it runs."""
+
+    async def stop(self) -> None:
+        """Ask it to end, and insist after some seconds."""
+
+    async def kill(self) -> None:
+        """End it at once."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+
+
+async def perform(name: str, program: Program, action: str) -> str:
+    """Do what a user of the lab asks for; return a sentence of what was done."""
+    match action:
+        case "start":
+            await program.start()
+            return f"{name} runs"
+        case "stop":
+            await program.stop()
+            return f"{name} has ended"
+        case "kill":
+            await program.kill()
+            return f"{name} was killed"
+        case "pause":
+            program.send(signal.SIGSTOP)
+            return f"{name} stands still"
+        case "continue":
+            program.send(signal.SIGCONT)
+            return f"{name} goes on"
+    raise errors.LabError(
+        f"a process can stop, start, kill, pause and continue, but not {action!r}"
+    )
 
 
 class Process:
@@ -77,28 +117,6 @@ class Process:
         self.send(signal.SIGKILL)
         if self._watch is not None:
             await self._watch
-
-    async def perform(self, action: str) -> str:
-        """Do what a user of the lab asks for; return a sentence of what was done."""
-        match action:
-            case "start":
-                await self.start()
-                return f"{self.name} runs"
-            case "stop":
-                await self.stop()
-                return f"{self.name} has ended"
-            case "kill":
-                await self.kill()
-                return f"{self.name} was killed"
-            case "pause":
-                self.send(signal.SIGSTOP)
-                return f"{self.name} stands still"
-            case "continue":
-                self.send(signal.SIGCONT)
-                return f"{self.name} goes on"
-        raise errors.LabError(
-            f"a process can stop, start, kill, pause and continue, but not {action!r}"
-        )
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to it and its children."""

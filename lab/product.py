@@ -1,156 +1,80 @@
 # SPDX-License-Identifier: MIT
-"""The product in the lab, as plain processes: webhook, Metacontroller and a speaker a node.
-
-Each acts as a ServiceAccount of its own, with the rights of ``product.yaml``.
-The webhook and Metacontroller run in the lab's own namespace, beside the
-control plane; the speakers run in their nodes.
-"""
+"""The product in the lab, as an administrator installs it: Metacontroller first, then the chart."""
 
 import asyncio
-import os
-import secrets
-import sys
-from collections.abc import Callable, Mapping
+import json
 from pathlib import Path
+from typing import Final
 
-import httpx
+import yaml
 
-from lab import api, controlplane, errors, machines, processes, sandbox
+from lab import errors, images, machines, release, sandbox
 
-MANIFESTS = sandbox.CHECKOUT / "metacontroller"
-ACCOUNTS = Path(__file__).resolve().parent / "product.yaml"
-CONTROLLER_CRDS = Path(__file__).resolve().parent / "metacontroller" / "crds"
-
-WEBHOOK_IN_CLUSTER = "http://l2lb-webhook.l2lb-system/"
-WEBHOOK_PORT = 8080
-SPEAKER_PORT = 7472
-WEBHOOK_HERE = f"http://{machines.ADDRESSES[0].ip}:{WEBHOOK_PORT}/"
-
-TOKEN_LIFE_S = 24 * 3600
-KEY_BYTES = 32
-READY_WITHIN_S = 30.0
-POLL_S = 0.05
+METACONTROLLER: Final = Path(__file__).resolve().parent / "metacontroller"
+READY_WITHIN_S: Final = 120
 
 
 class Product:
-    """The product's processes; ``on_death`` gets a sentence when one ends on its own."""
+    """The release that the lab starts with, and Metacontroller.
 
-    def __init__(
-        self,
-        settings: sandbox.Settings,
-        control_plane: controlplane.ControlPlane,
-        *,
-        on_death: Callable[[str], None],
-    ) -> None:
-        self._kubectl = str(Path(settings.programs) / "kubectl")
-        self._control_plane = control_plane
-        self._directory = sandbox.DIRECTORY / "product"
-        self._keys = self._directory / "keys"
-        self._on_death = on_death
-        self._webhook = self._process(
-            "webhook",
-            [sys.executable, "-m", "app"],
-            environment={
-                "L2LB_HOST": str(machines.ADDRESSES[0].ip),
-                "L2LB_PORT": str(WEBHOOK_PORT),
-                "L2LB_KUBE_API": controlplane.SERVER,
-                "L2LB_KUBE_CA_FILE": str(control_plane.certificate),
-                "L2LB_KUBE_TOKEN_FILE": str(self._token("l2lb-webhook")),
-            },
-        )
-        self._metacontroller = self._process(
-            "metacontroller", self._metacontroller_argv(settings.metacontroller)
-        )
+    Both run on the ``home`` node, but for the speakers: so any other node may be
+    taken away, and what answers the hooks is still there.
+    """
 
-    async def start(self, administrator: api.Api) -> None:
-        """Install the product and start all of it but the speakers."""
-        self._keys.mkdir(parents=True)
-        (self._keys / "1").write_bytes(secrets.token_bytes(KEY_BYTES))
-        await asyncio.gather(self._webhook.start(), self._install())
+    def __init__(self, settings: sandbox.Settings) -> None:
+        self._environment = sandbox.environment(settings)
+        self._home = machines.node(settings.nodes).name
+        self._values = settings.values
+        self._changes = settings.changes
+
+    async def install(self) -> None:
+        """Install everything; return when all of it is ready."""
+        await self._apply_metacontroller()
+        await asyncio.gather(self._install_chart(), self._until_metacontroller_runs())
+
+    async def _apply_metacontroller(self) -> None:
+        objects = list(yaml.safe_load_all((METACONTROLLER / "install.yaml").read_text()))
+        for found in objects:
+            if found["kind"] == "Deployment":
+                found["spec"]["template"]["spec"]["nodeSelector"] = self._at_home()
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        crds = str(METACONTROLLER / "crds")
         await asyncio.gather(
-            self._identify(administrator, "metacontroller", "metacontroller"),
-            self._identify(administrator, "l2lb-system", "l2lb-speaker"),
-            self._identify(administrator, "l2lb-system", "l2lb-webhook"),
-            self._until_ready(WEBHOOK_HERE, "webhook"),
+            self._run("kubectl", "apply", "-f", "-", standard_input=text),
+            self._run("kubectl", "apply", "-f", crds),
         )
-        await self._metacontroller.start()
-
-    @property
-    def programs(self) -> list[processes.Process]:
-        """Its programs beside the control plane."""
-        return [self._webhook, self._metacontroller]
-
-    def speaker(self, machine: machines.Machine) -> processes.Process:
-        """Return the speaker of a node, not started yet."""
-        return self._process(
-            f"speaker-{machine.name}",
-            [sys.executable, "-m", "speaker"],
-            netns=machine.name,
-            environment={
-                "KUBECONFIG": str(self._kubeconfig("l2lb-speaker")),
-                "L2LB_NODE_NAME": machine.name,
-                "L2LB_LISTEN": f"{machine.addresses[0]}:{SPEAKER_PORT}",
-                "L2LB_KEYS_DIR": str(self._keys),
-                # Gone when the node loses its power, still there when only the speaker ends.
-                "L2LB_CACHE_FILE": str(sandbox.NODES / machine.name / "speaker.json"),
-            },
+        # Helm asks the API server for the kinds before it sends their objects.
+        await self._run(
+            *("kubectl", "wait", "-f", crds, "--for=condition=Established"),
+            f"--timeout={READY_WITHIN_S}s",
         )
 
-    async def until_speaker_ready(self, machine: machines.Machine) -> None:
-        """Wait until a node's speaker knows what there is to announce."""
-        url = f"http://{machine.addresses[0]}:{SPEAKER_PORT}/"
-        await self._until_ready(url, f"speaker-{machine.name}")
-
-    def _process(
-        self,
-        name: str,
-        argv: list[str],
-        *,
-        netns: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> processes.Process:
-        return processes.Process(
-            name,
-            argv,
-            logs=sandbox.LOGS,
-            on_death=self._on_death,
-            netns=netns,
-            environment=environment,
+    async def _install_chart(self) -> None:
+        ours = {"webhook": {"nodeSelector": self._at_home()}}
+        await self._run(
+            *("helm", "install", release.NAME, str(images.CHART)),
+            *("--namespace", release.NAMESPACE, "--create-namespace"),
+            *("--values", "-"),
+            *(["--values", self._values] if self._values else []),
+            *(word for change in self._changes for word in ("--set", change)),
+            *("--wait", f"--timeout={READY_WITHIN_S}s"),
+            standard_input=json.dumps(ours),
         )
 
-    def _metacontroller_argv(self, binary: str | None) -> list[str]:
-        kubeconfig = str(self._kubeconfig("metacontroller"))
-        if binary is None:
-            return [sys.executable, "-m", "lab.metacontroller", "--kubeconfig", kubeconfig]
-        # With the defaults of 5 and 10, a child Service would take seconds to appear.
-        return [
-            binary,
-            f"-kubeconfig={kubeconfig}",
-            "-client-go-qps=150",
-            "-client-go-burst=300",
-            "-discovery-interval=5s",
-        ]
+    async def _until_metacontroller_runs(self) -> None:
+        await self._run(
+            *("kubectl", "rollout", "status", "deployment/metacontroller", "-n", "metacontroller"),
+            f"--timeout={READY_WITHIN_S}s",
+        )
 
-    def _kubeconfig(self, account: str) -> Path:
-        return self._directory / f"{account}.kubeconfig"
+    def _at_home(self) -> dict[str, str]:
+        return {"kubernetes.io/hostname": self._home}
 
-    def _token(self, account: str) -> Path:
-        return self._directory / f"{account}.token"
-
-    async def _install(self) -> None:
-        """Apply the manifests as a user would, but for where the webhook is."""
-        await self._run_kubectl("apply", "-f", str(ACCOUNTS), "-f", str(CONTROLLER_CRDS))
-        rendered = await self._run_kubectl("kustomize", str(MANIFESTS))
-        if WEBHOOK_IN_CLUSTER not in rendered:
-            raise errors.LabError(f"{MANIFESTS} names no hook at {WEBHOOK_IN_CLUSTER}")
-        here = rendered.replace(WEBHOOK_IN_CLUSTER, WEBHOOK_HERE)
-        await self._run_kubectl("apply", "-f", "-", standard_input=here)
-
-    async def _run_kubectl(self, *words: str, standard_input: str = "") -> str:
+    async def _run(self, program: str, *words: str, standard_input: str = "") -> str:
         process = await asyncio.create_subprocess_exec(
-            self._kubectl,
+            program,
             *words,
-            env={**os.environ, "KUBECONFIG": str(sandbox.DIRECTORY / "kubeconfig")},
+            env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -158,38 +82,12 @@ class Product:
         output, complaint = await process.communicate(standard_input.encode())
         if process.returncode:
             raise errors.LabError(
-                f"'kubectl {' '.join(words)}' failed: {complaint.decode().strip()}"
+                f"'{program} {' '.join(words)}' failed: {_without_chatter(complaint)}"
             )
         return output.decode()
 
-    async def _identify(self, administrator: api.Api, namespace: str, account: str) -> None:
-        """Write the token, and a kubeconfig, with which a program acts as a ServiceAccount."""
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-        request = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": TOKEN_LIFE_S},
-        }
-        answer = await administrator.create(path, request)
-        token = answer["status"]["token"]
-        self._token(account).write_text(token)
-        self._control_plane.write_kubeconfig(self._kubeconfig(account), token)
 
-    async def _until_ready(self, url: str, name: str) -> None:
-        try:
-            async with asyncio.timeout(READY_WITHIN_S), httpx.AsyncClient(trust_env=False) as http:
-                while not await _is_ready(http, url):  # noqa: ASYNC110 - another process's state
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise errors.LabError(
-                f"{name} was not ready after {READY_WITHIN_S:.0f} s; the end of its log:\n"
-                f"{processes.tail(sandbox.LOGS / f'{name}.log')}"
-            ) from None
-
-
-async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
-    try:
-        answer = await http.get(f"{url}readyz")
-    except httpx.TransportError:
-        return False
-    return answer.is_success
+def _without_chatter(complaint: bytes) -> str:
+    """Return what a program complained of, without helm's lines of what it does meanwhile."""
+    lines = complaint.decode(errors="replace").strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("level=")) or "(it said nothing)"

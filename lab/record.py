@@ -7,9 +7,11 @@ say to. `make examples` runs it with whatever METACONTROLLER names.
 """
 
 import argparse
+import base64
 import http.client
 import http.server
 import json
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -17,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from contract import names
-from lab import inside, product
+from lab import inside, machines, release
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+HERE: Final = machines.ADDRESSES[0].ip
 PORT: Final = 18081
 LABEL: Final = "node-role/frontend="
 NODES: Final = ("node-1", "node-2", "node-3", "node-4")
@@ -42,9 +45,12 @@ class Recorder(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, webhook: str) -> None:
-        super().__init__((host, PORT), _Handler)
+    def __init__(self, webhook: str, authority: str) -> None:
+        super().__init__((str(HERE), PORT), _Handler)
         self.webhook = webhook
+        self.tls = ssl.create_default_context(cadata=authority)
+        # It is asked at its Pod's address, which its certificate does not name.
+        self.tls.check_hostname = False
         self.bodies: dict[str, dict[str, Any]] = {}
 
 
@@ -54,7 +60,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        upstream = http.client.HTTPConnection(self.server.webhook, timeout=10)
+        upstream = http.client.HTTPSConnection(
+            self.server.webhook, release.WEBHOOK_PORT, timeout=10, context=self.server.tls
+        )
         upstream.request("POST", self.path, body, {"Content-Type": "application/json"})
         answer = upstream.getresponse()
         content = answer.read()
@@ -77,10 +85,12 @@ def main() -> int:
     parser.add_argument("directory", type=Path, nargs="?", default=EXAMPLES / "hooks")
     directory: Path = parser.parse_args().directory
     lab = inside.Lab()
-    webhook = urllib.parse.urlsplit(product.WEBHOOK_HERE)
-    with Recorder(str(webhook.hostname), webhook.netloc) as recorder:
+    secret = lab.get("secret", "l2lb-webhook-tls", "-n", release.NAMESPACE)
+    authority = base64.b64decode(secret["data"]["ca.crt"]).decode()
+    [webhook, *_] = lab.items("pods", "-n", release.NAMESPACE, "-l", release.WEBHOOKS)
+    with Recorder(webhook["status"]["podIP"], authority) as recorder:
         threading.Thread(target=recorder.serve_forever, daemon=True).start()
-        _listen_in(lab, f"http://{webhook.hostname}:{PORT}")
+        _listen_in(lab, f"http://{HERE}:{PORT}")
         _play(lab, recorder)
         recorder.shutdown()
     directory.mkdir(parents=True, exist_ok=True)
@@ -99,7 +109,7 @@ def _listen_in(lab: inside.Lab, url: str) -> None:
         for controller in lab.items(kind):
             for hook in controller["spec"]["hooks"].values():
                 path = urllib.parse.urlsplit(hook["webhook"]["url"]).path
-                hook["webhook"]["url"] = url + path
+                hook["webhook"] = {**hook["webhook"], "url": url + path, "caBundle": None}
             lab.run(None, "kubectl", "replace", "-f", "-", standard_input=json.dumps(controller))
 
 

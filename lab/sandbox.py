@@ -49,6 +49,8 @@ class Settings:
     programs: str  # folder of the Kubernetes binaries
     nodes: int
     product: bool
+    values: str | None  # file of chart values
+    changes: tuple[str, ...]  # single chart values, KEY=VALUE
     metacontroller: str | None  # the real one's binary; None: the stand-in
     metacontroller_name: str  # for people: which one it is
     logs: str | None  # folder that outlives the lab
@@ -62,7 +64,28 @@ class Settings:
     def from_json(cls, text: str) -> Self:
         """Decode what :meth:`to_json` wrote."""
         fields = json.loads(text)
-        return cls(**{**fields, "command": tuple(fields["command"])})
+        lists = {name: tuple(fields[name]) for name in ("command", "changes")}
+        return cls(**{**fields, **lists})
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what programs find in their environment that act as the lab's administrator."""
+    real = {"METACONTROLLER": settings.metacontroller} if settings.metacontroller else {}
+    cache = DIRECTORY / "cache"
+    return {
+        **os.environ,
+        **real,
+        "KUBECONFIG": str(DIRECTORY / "kubeconfig"),
+        "LAB_DIR": str(DIRECTORY),
+        "LAB_METACONTROLLER": settings.metacontroller_name,
+        "PATH": os.pathsep.join([settings.programs, os.environ.get("PATH", os.defpath)]),
+        # Whatever a command caches must end with the lab.
+        "TMPDIR": str(DIRECTORY / "tmp"),
+        "KUBECACHEDIR": str(cache / "kubectl"),
+        "HELM_CACHE_HOME": str(cache / "helm"),
+        "HELM_CONFIG_HOME": str(cache / "helm"),
+        "HELM_DATA_HOME": str(cache / "helm"),
+    }
 
 
 def run(settings: Settings) -> int:

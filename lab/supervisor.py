@@ -53,33 +53,15 @@ class Interruptions:
                 return number
 
 
-def environment(settings: sandbox.Settings) -> dict[str, str]:
-    """Return what the command finds in its environment."""
-    directory = sandbox.DIRECTORY
-    real = {"METACONTROLLER": settings.metacontroller} if settings.metacontroller else {}
-    return {
-        **os.environ,
-        **real,
-        "KUBECONFIG": str(directory / "kubeconfig"),
-        "LAB_DIR": str(directory),
-        "LAB_METACONTROLLER": settings.metacontroller_name,
-        "PATH": os.pathsep.join([settings.programs, os.environ.get("PATH", os.defpath)]),
-        # Whatever a command caches must end with the lab.
-        "TMPDIR": str(directory / "tmp"),
-        "KUBECACHEDIR": str(directory / "cache" / "kubectl"),
-        "HELM_CACHE_HOME": str(directory / "cache" / "helm"),
-        "HELM_CONFIG_HOME": str(directory / "cache" / "helm"),
-        "HELM_DATA_HOME": str(directory / "cache" / "helm"),
-    }
-
-
 async def _command(settings: sandbox.Settings, interruptions: Interruptions) -> int:
     """Run the command to its end; return its exit status as a shell would give it.
 
     A signal is handed on, and the command has some seconds to end.
     """
     try:
-        process = await asyncio.create_subprocess_exec(*settings.command, env=environment(settings))
+        process = await asyncio.create_subprocess_exec(
+            *settings.command, env=sandbox.environment(settings)
+        )
     except OSError as error:
         raise errors.LabError(f"cannot run {settings.command[0]!r}: {error}") from None
     ended = asyncio.create_task(process.wait())

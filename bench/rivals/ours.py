@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Ours, as the lab has installed it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from bench.rivals import contender
 from contract import announcement, child, names
-from lab import inside, product
+from lab import inside, release
 
 BALANCER: Final = "bench"
 LABEL: Final = "bench/front"
@@ -18,7 +17,7 @@ FAILBACK_DELAY: Final = "1s"  # between samples; taking over does not depend on 
 
 
 class Ours(contender.Contender):
-    """The webhook, Metacontroller and the speakers that `python -m lab run` starts."""
+    """The release that `python -m lab run` installs."""
 
     name = "l2-load-balancer"
 
@@ -82,7 +81,7 @@ class Ours(contender.Contender):
 
     def wait_ready(self, node: str) -> None:
         """Wait until the speaker is ready."""
-        url = f"http://{self._address(node)}:{product.SPEAKER_PORT}/readyz"
+        url = f"{release.SPEAKER_PAGES}readyz"
         inside.until(lambda: self.lab.fetch(node, url), f"the speaker of {node} is ready")
 
     def powered_on(self, node: str) -> None:
@@ -102,14 +101,9 @@ class Ours(contender.Contender):
 
     def counters(self, node: str) -> dict[str, float]:
         """Return a speaker's metrics, each series by its name with labels."""
-        page = self.lab.fetch(node, f"http://{self._address(node)}:{product.SPEAKER_PORT}/metrics")
+        page = self.lab.fetch(node, f"{release.SPEAKER_PAGES}metrics")
         lines = [line.rpartition(" ") for line in page.splitlines() if not line.startswith("#")]
         return {series: float(value) for series, _, value in lines}
-
-    def _address(self, node: str) -> str:
-        shown = json.loads(self.lab.run(node, "ip", "-json", "-4", "address", "show", "eth0"))
-        address: str = shown[0]["addr_info"][0]["local"]
-        return address
 
     def _children(self) -> list[tuple[child.Child, contender.Json]]:
         selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"

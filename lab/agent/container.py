@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
@@ -81,11 +82,17 @@ class Keeper:
         self._report = report
         self._once = once
         self._backoff_s = 0.0
+        self._running: process.Process | None = None
+        self._free = asyncio.Event()
+        self._free.set()
         self.state = state
 
     async def run(self) -> bool:
         """Keep it until it ended for good or the Pod is to stop; return whether it succeeded."""
         while not self._stop.requested.is_set():
+            if not self._free.is_set():
+                await _first(self._free.wait(), self._stop.requested.wait())
+                continue
             try:
                 running = await self._runtime.launch(self._container)
             except CannotStartError as error:
@@ -98,10 +105,40 @@ class Keeper:
             code = await self._attend(running)
             if self._stop.requested.is_set():
                 break
+            if not self._free.is_set():
+                continue
             if self._for_good(code):
                 return code == 0
             await self._back_off(self._clock.monotonic() - started)
         return False
+
+    async def hold(self, number: signal.Signals, *, within_s: float = 0.0) -> None:
+        """End its program by a signal, and by SIGKILL after so long; start none until released.
+
+        As when somebody on the node does it: nothing of the Pod is asked, and
+        nothing but the end is told.
+        """
+        self._free.clear()
+        running = self._running
+        if running is not None and running.running:
+            running.send(number)
+            await _first(running.wait(), self._clock.sleep(within_s))
+            running.kill()
+            await running.wait()
+
+    def release(self) -> None:
+        """Let it be started again, at once."""
+        self._free.set()
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits to be released."""
+        return not self._free.is_set()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its program, if that runs."""
+        if self._running is not None:
+            self._running.send(number)
 
     def _for_good(self, code: int) -> bool:
         if self._pod.restart_policy == "Never":
@@ -121,6 +158,7 @@ class Keeper:
 
     async def _attend(self, running: process.Process) -> int:
         """See a started container to its end."""
+        self._running = running
         since = self._clock.now()
         again = isinstance(self.state.state, status.Terminated) or self.state.last is not None
         self.state = changed(

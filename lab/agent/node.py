@@ -13,7 +13,7 @@ import httpx
 
 from lab import api as kube
 from lab.agent import clock as clocks
-from lab.agent import host, identity, network, spec, worker
+from lab.agent import container, host, identity, network, spec, worker
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,10 @@ class NodeAgent:
                 pod.shut_down("Terminated", SHUTDOWN_MESSAGE)
             await asyncio.gather(*(pod.ended.wait() for pod in stopping))
         self._drained.set()
+
+    def programs(self) -> list[tuple[str, container.Keeper]]:
+        """Return the containers that are programs of ours, each with its name in its Pod."""
+        return [pair for pod in self._workers.values() for pair in pod.programs().items()]
 
     async def _serve(self) -> None:
         node = await self._insist(self._register)

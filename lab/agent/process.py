@@ -69,8 +69,12 @@ class Process:
 
     def kill(self) -> None:
         """End it and what it started."""
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to it and what it started."""
         if self.running:
-            self._signal_group(signal.SIGKILL)
+            self._signal_group(number)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

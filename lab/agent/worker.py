@@ -40,6 +40,7 @@ class Worker:
         self._whole = status.Whole(on.clock.now(), on.addresses)
         self._inits: dict[str, status.Container] = {}
         self._containers: dict[str, status.Container] = {}
+        self._keepers: dict[str, container.Keeper] = {}
         self._changed = asyncio.Event()
         self._written: Json = {}
         if self.pod.deleted:
@@ -70,6 +71,14 @@ class Worker:
         """Stop the Pod because its node stops; it stays in the API, as failed."""
         self._whole = replace(self._whole, reason=reason, message=message)
         self._stop.request(self.pod.grace_s)
+
+    def programs(self) -> dict[str, container.Keeper]:
+        """Return its containers that are programs of ours, by name, but for one-time ones."""
+        return {
+            wanted.name: self._keepers[wanted.name]
+            for wanted in self.pod.containers
+            if wanted.image in self._host.images and wanted.name in self._keepers
+        }
 
     async def run(self) -> None:
         """Live, stop when told to, and remove the Pod from the API if it is deleted."""
@@ -159,6 +168,7 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             for wanted in self.pod.containers:
                 keeper = self._keeper(wanted, running, self._containers, once=False)
+                self._keepers[wanted.name] = keeper
                 tasks.create_task(keeper.run())
 
     def _keeper(

@@ -17,11 +17,15 @@ NOTICE = (
     "This is not Metacontroller but a stand-in for it, a tool of the lab: never use it elsewhere."
 )
 
+USER_AGENT = "metacontroller-stand-in"
+
 
 def main() -> int:
     """Read the command line and run; the exit status is 0 after SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m lab.metacontroller", description=NOTICE)
-    parser.add_argument("--kubeconfig", type=Path, required=True, help="which API server, as whom")
+    parser.add_argument(
+        "--kubeconfig", type=Path, help="which API server, as whom (default: those of the Pod)"
+    )
     parser.add_argument(
         "--trace", type=Path, metavar="FILE", help="record each hook call, one JSON object a line"
     )
@@ -39,10 +43,16 @@ def main() -> int:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        server = api.Api.from_kubeconfig(arguments.kubeconfig, user_agent="metacontroller-stand-in")
+        server = _server(arguments.kubeconfig)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     return asyncio.run(_run(server, arguments.trace, arguments.workers))
+
+
+def _server(kubeconfig: Path | None) -> api.Api:
+    if kubeconfig is None:
+        return api.Api.in_cluster(user_agent=USER_AGENT)
+    return api.Api.from_kubeconfig(kubeconfig, user_agent=USER_AGENT)
 
 
 async def _run(server: api.Api, trace: Path | None, workers: int) -> int:

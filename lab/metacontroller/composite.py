@@ -18,25 +18,31 @@ class CompositeController:
     """Keeps the children and the status of every parent what the sync hook says."""
 
     def __init__(
-        self, surroundings: Surroundings, found: spec.Composite, parents: Informer
+        self,
+        surroundings: Surroundings,
+        found: spec.Composite,
+        parents: Informer,
+        hooks: controller.Hooks,
     ) -> None:
         self._surroundings = surroundings
         self._spec = found
         self._parents = parents
         self._children: list[Informer] = []
         self._queue = WorkQueue(surroundings.clock)
-        self._sync_hook = surroundings.hook(found.name, "sync", found.sync)
-        self._related = controller.related(surroundings, found, parents, self._enqueue)
+        self._sync_hook = hooks.sync
+        self._related = controller.related(
+            surroundings, found, hooks.customize, parents, self._enqueue
+        )
 
     @classmethod
     async def start(
         cls, surroundings: Surroundings, found: spec.Composite
     ) -> "CompositeController":
-        """Find the resources; raises NotServedError and UnsupportedError."""
+        """Find the resources; raises SyncError and UnsupportedError."""
         parents = await surroundings.informers.of(found.parent_api_version, found.parent_plural)
         if not parents.resource.has_status:
             raise UnsupportedError(f"{found.parent_plural} have no subresource status")
-        self = cls(surroundings, found, parents)
+        self = cls(surroundings, found, parents, await controller.hooks(surroundings, found))
         for api_version, plural in found.children:
             self._children.append(await surroundings.informers.of(api_version, plural))
         return self

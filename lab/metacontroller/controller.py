@@ -11,6 +11,7 @@ import httpx
 from lab import api
 from lab.api import Json
 from lab.metacontroller import objects, writes
+from lab.metacontroller.authorities import Clients
 from lab.metacontroller.discovery import Discovery, Resource
 from lab.metacontroller.errors import NotListedError, SyncError, TooManyRequestsError
 from lab.metacontroller.events import Recorder
@@ -29,7 +30,7 @@ class Surroundings:
     """What every controller works with."""
 
     server: api.Api
-    http: httpx.AsyncClient
+    clients: Clients
     discovery: Discovery
     informers: Informers
     recorder: Recorder
@@ -37,10 +38,10 @@ class Surroundings:
     clock: Clock
     workers: int
 
-    def hook(self, controller: str, kind: str, spec: HookSpec) -> Hook:
-        """Return a hook of a controller."""
+    async def hook(self, controller: str, kind: str, spec: HookSpec) -> Hook:
+        """Return a hook of a controller; raises :class:`SyncError` without its authority."""
         return Hook(
-            self.http,
+            await self.clients.of(spec.authority),
             name=f"{controller}/{kind}",
             url=spec.url,
             timeout_s=spec.timeout_s,
@@ -48,17 +49,33 @@ class Surroundings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The hooks of one controller."""
+
+    sync: Hook
+    customize: Hook | None
+
+
+async def hooks(surroundings: Surroundings, found: Composite | Decorator) -> Hooks:
+    """Return the hooks of a controller; raises :class:`SyncError` without their authority."""
+    sync = await surroundings.hook(found.name, "sync", found.sync)
+    if found.customize is None:
+        return Hooks(sync, None)
+    return Hooks(sync, await surroundings.hook(found.name, "customize", found.customize))
+
+
 def related(
     surroundings: Surroundings,
     found: Composite | Decorator,
+    customize: Hook | None,
     parents: Informer,
     enqueue: Callable[[Json], None],
 ) -> Related:
     """Return what finds the related objects of a controller's parents."""
-    spec = found.customize
     return Related(
         controller=found.source,
-        hook=None if spec is None else surroundings.hook(found.name, "customize", spec),
+        hook=customize,
         parents=parents,
         enqueue=enqueue,
         informers=surroundings.informers,

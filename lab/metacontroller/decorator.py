@@ -23,22 +23,28 @@ class DecoratorController:
     """
 
     def __init__(
-        self, surroundings: Surroundings, found: spec.Decorator, parents: Informer
+        self,
+        surroundings: Surroundings,
+        found: spec.Decorator,
+        parents: Informer,
+        hooks: controller.Hooks,
     ) -> None:
         self._surroundings = surroundings
         self._spec = found
         self._parents = parents
         self._queue = WorkQueue(surroundings.clock)
-        self._sync_hook = surroundings.hook(found.name, "sync", found.sync)
-        self._related = controller.related(surroundings, found, parents, self._enqueue)
+        self._sync_hook = hooks.sync
+        self._related = controller.related(
+            surroundings, found, hooks.customize, parents, self._enqueue
+        )
 
     @classmethod
     async def start(
         cls, surroundings: Surroundings, found: spec.Decorator
     ) -> "DecoratorController":
-        """Find the resource; raises NotServedError."""
+        """Find the resource; raises SyncError."""
         parents = await surroundings.informers.of(found.api_version, found.plural)
-        return cls(surroundings, found, parents)
+        return cls(surroundings, found, parents, await controller.hooks(surroundings, found))
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -12,7 +12,7 @@ import httpx
 
 from lab import api
 from lab.api import Json
-from lab.metacontroller import composite, decorator, spec
+from lab.metacontroller import authorities, composite, decorator, spec
 from lab.metacontroller.controller import Surroundings
 from lab.metacontroller.discovery import Discovery
 from lab.metacontroller.errors import SyncError, UnsupportedError
@@ -60,17 +60,15 @@ class _Running:
 
 async def serve(server: api.Api, trace: Trace, *, workers: int = WORKERS) -> None:
     """Run until cancelled. Whatever fails unforeseen ends it, with the error."""
-    timeout = httpx.Timeout(None)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=2)
     async with (
-        httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False) as client,
+        contextlib.aclosing(authorities.Clients(server)) as clients,
         asyncio.TaskGroup() as tasks,
     ):
         discovery = Discovery(server)
         recorder = Recorder(server)
         surroundings = Surroundings(
             server=server,
-            http=client,
+            clients=clients,
             discovery=discovery,
             informers=Informers(server, discovery, tasks),
             recorder=recorder,

@@ -21,11 +21,24 @@ DECORATOR = "decoratorcontrollers"
 
 
 @dataclass(frozen=True, slots=True)
+class SecretKey:
+    """One value in a Secret."""
+
+    namespace: str
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class HookSpec:
-    """Where a hook is and how long to wait for it."""
+    """Where a hook is, how long to wait for it, and by whose certificates it is believed.
+
+    Without ``authority``, by what the machine trusts.
+    """
 
     url: str
     timeout_s: float = hooks.TIMEOUT_S
+    authority: SecretKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +179,20 @@ def _hook(found: Json, name: str) -> HookSpec | None:
     if hook.get("version") != "v2":
         raise UnsupportedError(f"{where}.version must be v2 for the stand-in")
     webhook = hook.get("webhook") or {}
-    _only(webhook, f"{where}.webhook", "url", "service", "path", "timeout")
-    return HookSpec(_url(webhook, where), _seconds(webhook.get("timeout"), where))
+    _only(webhook, f"{where}.webhook", "url", "service", "path", "timeout", "caBundle")
+    return HookSpec(
+        _url(webhook, where),
+        _seconds(webhook.get("timeout"), where),
+        _authority(webhook.get("caBundle"), f"{where}.webhook.caBundle"),
+    )
+
+
+def _authority(bundle: Json | None, where: str) -> SecretKey | None:
+    if not bundle:
+        return None
+    _only(bundle, where, "secretRef")
+    secret = bundle["secretRef"]
+    return SecretKey(secret["namespace"], secret["name"], secret["key"])
 
 
 def _url(webhook: Json, where: str) -> str:

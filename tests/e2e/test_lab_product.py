@@ -1,34 +1,20 @@
 # SPDX-License-Identifier: MIT
 import pytest
 
-from lab import errors, inside
+from lab import errors, inside, release
 
-READYZ = "http://10.77.0.11:7472/readyz"
-
-
-@pytest.mark.parametrize(
-    ("account", "identity"),
-    [
-        ("metacontroller", "system:serviceaccount:metacontroller:metacontroller"),
-        ("l2lb-speaker", "system:serviceaccount:l2lb-system:l2lb-speaker"),
-        ("l2lb-webhook", "system:serviceaccount:l2lb-system:l2lb-webhook"),
-    ],
-)
-def test_each_program_acts_as_a_service_account_of_its_own(
-    lab: inside.Lab, account: str, identity: str
-) -> None:
-    kubeconfig = lab.directory / "product" / f"{account}.kubeconfig"
-    who = lab.kubectl("auth", "whoami", "-o", "json", f"--kubeconfig={kubeconfig}")
-    assert f'"username": "{identity}"' in who
+READYZ = f"{release.SPEAKER_PAGES}readyz"
 
 
-def test_a_speaker_cannot_change_a_service(lab: inside.Lab) -> None:
-    kubeconfig = lab.directory / "product" / "l2lb-speaker.kubeconfig"
-    with pytest.raises(inside.CommandError, match="cannot patch"):
-        lab.kubectl("label", "service/kubernetes", "a=b", f"--kubeconfig={kubeconfig}")
+def test_a_speaker_runs_on_every_node_and_the_webhook_twice(lab: inside.Lab) -> None:
+    [speakers] = lab.items("daemonsets", "-n", release.NAMESPACE)
+    [webhook] = lab.items("deployments", "-n", release.NAMESPACE)
+    assert speakers["status"]["numberReady"] == len(lab.nodes())
+    assert webhook["status"]["readyReplicas"] == 2
+    assert len(release.webhook_pages(lab, "readyz")) == 2
 
 
-def test_the_hooks_are_called_where_the_webhook_runs(lab: inside.Lab) -> None:
+def test_metacontroller_calls_the_hooks_over_tls(lab: inside.Lab) -> None:
     controllers = lab.items("compositecontrollers,decoratorcontrollers")
     assert {controller["metadata"]["name"] for controller in controllers} == {
         "l2lb-balancer",
@@ -37,8 +23,12 @@ def test_the_hooks_are_called_where_the_webhook_runs(lab: inside.Lab) -> None:
     }
     for controller in controllers:
         for hook in controller["spec"]["hooks"].values():
-            assert hook["webhook"]["url"].startswith("http://10.77.0.1:8080/hooks/")
-    lab.fetch(None, "http://10.77.0.1:8080/readyz")
+            assert hook["webhook"]["url"].startswith("https://l2lb-webhook.l2lb-system.svc/hooks/")
+            assert hook["webhook"]["caBundle"]
+
+
+def test_a_value_in_force_can_be_read(lab: inside.Lab) -> None:
+    assert release.value(lab, "webhook", "replicas") == 2
 
 
 def test_a_speaker_can_be_paused_and_killed_alone(lab: inside.Lab) -> None:
@@ -53,6 +43,25 @@ def test_a_speaker_can_be_paused_and_killed_alone(lab: inside.Lab) -> None:
         lab.fetch("node-1", READYZ)
     lab.change("process", "start", "speaker-node-1")
     inside.until(lambda: lab.fetch("node-1", READYZ), "the speaker of node-1 is ready again")
+
+
+def test_a_program_of_several_pods_is_stopped_and_started_by_one_name(lab: inside.Lab) -> None:
+    lab.change("process", "stop", "webhook")
+    for address in webhook_addresses(lab):
+        with pytest.raises(inside.CommandError, match="Connection refused"):
+            lab.fetch(None, f"http://{address}:{release.WEBHOOK_PORT}/")
+    with pytest.raises(errors.LabError, match="the speaker was not stopped"):
+        lab.change("process", "start", "speaker-node-1")
+    lab.change("process", "start", "webhook")
+    lab.kubectl(
+        *("wait", "pods", "--for=condition=Ready", "--timeout=30s"),
+        *("-n", release.NAMESPACE, "-l", release.WEBHOOKS),
+    )
+
+
+def webhook_addresses(lab: inside.Lab) -> list[str]:
+    pods = lab.items("pods", "-n", release.NAMESPACE, "-l", release.WEBHOOKS)
+    return [pod["status"]["podIP"] for pod in pods]
 
 
 def test_an_unknown_process_is_answered_with_those_that_there_are(lab: inside.Lab) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contract import announcement, child, names
-from lab import client, inside
+from lab import client, inside, release
 
 BALANCER_NODES = ("node-1", "node-2", "node-3")
 # Asks for the address for some seconds; prints the MACs of all who claim it meanwhile.
@@ -140,9 +140,7 @@ class Front:
 
     def status_of(self, node: str) -> dict[str, Any]:
         """Return the speaker's own view."""
-        number = node.removeprefix("node-")
-        url = f"http://10.77.0.{10 + int(number)}:7472/status"
-        page: dict[str, Any] = json.loads(self.lab.fetch(node, url))
+        page: dict[str, Any] = json.loads(self.lab.fetch(node, f"{release.SPEAKER_PAGES}status"))
         return page
 
     def mac_of(self, machine: str) -> str:
@@ -255,7 +253,7 @@ def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
     ((address, node),) = front.holders(1).items()
     front.until_on(address, node)
     inside.until(
-        lambda: front.lab.run(node, "sh", "-c", "ls /run/lab/nodes/*/speaker.json"),
+        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
         "the lists are in the cache",
     )
     nodes = front.lab.nodes()

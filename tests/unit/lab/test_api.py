@@ -11,6 +11,7 @@ import httpx
 import pytest
 import yaml
 
+from app.upkeep import certificates
 from lab import api
 
 Answer = httpx.Response | Exception
@@ -293,3 +294,27 @@ def test_a_token_file_is_found_beside_the_kubeconfig(tmp_path: Path) -> None:
     client = api.Api.from_kubeconfig(path, user_agent="tests")
     assert client._headers()["Authorization"] == "Bearer from file"
     asyncio.run(client.aclose())
+
+
+def test_a_pod_acts_as_its_service_account_with_the_token_of_the_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "ACCOUNT", tmp_path)
+    (tmp_path / "ca.crt").write_bytes(certificates.make_authority().certificate)
+    environment = {"KUBERNETES_SERVICE_HOST": "fd96::1", "KUBERNETES_SERVICE_PORT": "443"}
+
+    async def run() -> list[str]:
+        client = api.Api.in_cluster(user_agent="tests", environment=environment)
+        sent = []
+        async with client:
+            for token in ("old", "new"):
+                (tmp_path / "token").write_text(f"{token}\n")
+                sent.append(client._headers()["Authorization"])
+        return sent
+
+    assert asyncio.run(run()) == ["Bearer old", "Bearer new"]
+
+
+def test_outside_of_a_pod_there_is_no_service_account() -> None:
+    with pytest.raises(ValueError, match="no Pod, as 'KUBERNETES_SERVICE_HOST' is not set"):
+        api.Api.in_cluster(user_agent="tests", environment={})

@@ -10,6 +10,8 @@ SETTINGS = sandbox.Settings(
     programs="/programs",
     nodes=3,
     product=True,
+    values=None,
+    changes=("speaker.probe=off",),
     metacontroller=None,
     metacontroller_name="the stand-in",
     logs=None,

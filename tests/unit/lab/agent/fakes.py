@@ -2,6 +2,7 @@
 import asyncio
 import heapq
 import itertools
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -59,7 +60,7 @@ class Process:
     def __init__(self, *, deaf: bool = False) -> None:
         self.pid = next(self._pids)
         self.signals: list[str] = []
-        self._deaf = deaf
+        self.deaf = deaf
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def wait(self) -> int:
@@ -75,13 +76,17 @@ class Process:
 
     def terminate(self) -> None:
         self.signals.append("TERM")
-        if not self._deaf:
+        if not self.deaf:
             self.end(0)
 
     def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
         if self.running:
-            self.signals.append("KILL")
-            self.end(137)
+            self.signals.append(number.name.removeprefix("SIG"))
+            if number is signal.SIGKILL or not (self.deaf or number is signal.SIGSTOP):
+                self.end(128 + number)
 
 
 @dataclass

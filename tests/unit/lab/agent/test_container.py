@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -131,6 +132,51 @@ def test_a_container_that_ran_long_is_forgiven_its_earlier_ends() -> None:
     play(story)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_container_that_somebody_stopped_is_started_again_only_when_they_say(
+    number: signal.Signals,
+) -> None:
+    async def story(bench: Bench) -> None:
+        await bench.keeper.hold(number)
+        assert bench.process.signals == [number.name.removeprefix("SIG")]
+        await bench.clock.advance(1000)
+        ended = bench.state().state
+        assert isinstance(ended, status.Terminated)
+        assert ended.code == 128 + number
+        assert len(bench.runtime.started) == 1
+        assert bench.keeper.held
+        bench.keeper.release()
+        await fakes.settle()
+        assert len(bench.runtime.started) == 2
+        assert isinstance(bench.state().state, status.Running)
+
+    play(story)
+
+
+def test_one_that_does_not_listen_to_somebody_is_killed_after_their_patience() -> None:
+    async def story(bench: Bench) -> None:
+        bench.process.deaf = True
+        holding = asyncio.create_task(bench.keeper.hold(signal.SIGTERM, within_s=15))
+        await bench.clock.advance(14)
+        assert bench.process.running
+        await bench.clock.advance(1)
+        await holding
+        assert bench.process.signals == ["TERM", "KILL"]
+
+    play(story)
+
+
+def test_a_pod_that_is_deleted_does_not_wait_for_whoever_stopped_its_program() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.keeper.hold(signal.SIGKILL)
+        bench.stop.request(20)
+        await fakes.settle()
+        assert bench.task is not None
+        assert bench.task.done()
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("policy", "code", "starts"),
     [
@@ -191,7 +237,7 @@ def test_a_readiness_probe_makes_ready_and_unready_by_its_thresholds() -> None:
 def test_a_failing_liveness_probe_restarts_the_container_with_its_own_grace() -> None:
     async def story(bench: Bench) -> None:
         bench.runtime.probe.answers["tcpSocket"] = lambda: "refused"
-        bench.process._deaf = True
+        bench.process.deaf = True
         await bench.clock.advance(2)
         assert bench.process.signals == ["TERM"]
         await bench.clock.advance(3)
@@ -241,7 +287,7 @@ def test_a_stopped_container_gets_sigterm_and_its_end_is_awaited() -> None:
 
 def test_a_container_deaf_to_sigterm_is_killed_when_its_grace_is_over() -> None:
     async def story(bench: Bench) -> None:
-        bench.process._deaf = True
+        bench.process.deaf = True
         bench.stop.request(20)
         await bench.clock.advance(19)
         assert bench.process.signals == ["TERM"]
@@ -254,7 +300,7 @@ def test_a_container_deaf_to_sigterm_is_killed_when_its_grace_is_over() -> None:
 
 def test_the_pre_stop_hook_comes_before_sigterm_and_uses_up_the_grace() -> None:
     async def story(bench: Bench) -> None:
-        bench.process._deaf = True
+        bench.process.deaf = True
         released = asyncio.Event()
         bench.runtime.probe.wait_for = released
         bench.stop.request(20)
@@ -272,7 +318,7 @@ def test_the_pre_stop_hook_comes_before_sigterm_and_uses_up_the_grace() -> None:
 
 def test_an_order_to_end_at_once_cuts_the_grace_short() -> None:
     async def story(bench: Bench) -> None:
-        bench.process._deaf = True
+        bench.process.deaf = True
         bench.stop.request(20)
         await fakes.settle()
         bench.stop.force()

@@ -174,7 +174,7 @@ def test_a_pod_that_vanished_is_killed_and_nothing_more_is_written_about_it(
     async def story(bench: Bench) -> None:
         await bench.until(bench.runs)
         before = len(bench.cluster.written)
-        bench.started[0][1]._deaf = True
+        bench.started[0][1].deaf = True
         bench.worker.vanished()
         await bench.task
         assert bench.started[0][1].signals[-1] == "KILL"

@@ -55,6 +55,12 @@ def test_a_service_and_a_path_make_a_url_without_svc() -> None:
     assert read.sync.url == "https://webhook.l2lb:8443/sync"
 
 
+def test_an_authority_is_a_key_of_a_secret() -> None:
+    reference = {"namespace": "l2lb", "name": "tls", "key": "ca.crt"}
+    read = spec.composite(with_webhook(url="https://a", caBundle={"secretRef": reference}))
+    assert read.sync.authority == spec.SecretKey("l2lb", "tls", "ca.crt")
+
+
 @pytest.mark.parametrize(
     ("timeout", "seconds"), [("3s", 3.0), ("1m30s", 90.0), ("500ms", 0.5), ("0s", 10.0)]
 )
@@ -81,7 +87,8 @@ def test_a_resync_is_no_more_often_than_each_second() -> None:
         ),
         (with_webhook(), "needs a url"),
         (with_webhook(url="http://a", timeout="soon"), "write it like 10s"),
-        (with_webhook(url="https://a", caBundle={"inline": ""}), r"webhook\.caBundle is nothing"),
+        (with_webhook(url="https://a", caBundle={"inline": "A"}), r"caBundle\.inline is nothing"),
+        (with_webhook(url="https://a", clientTLS={"a": "b"}), r"webhook\.clientTLS is nothing"),
     ],
 )
 def test_a_composite_controller_beyond_the_stand_in_is_refused(
