@@ -285,7 +285,7 @@ def plain(value: Any) -> Any:
     """Return a view as JSON can show it, with names in camelCase as Kubernetes writes them."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {
-            _camel(field.name): plain(getattr(value, field.name))
+            camel(field.name): plain(getattr(value, field.name))
             for field in dataclasses.fields(value)
         }
         level = getattr(value, "level", None)
@@ -303,6 +303,7 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return a field's name as JSON has it."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)

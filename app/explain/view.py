@@ -6,19 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from app import annotations, conditions
 from app.explain import addresses, model, nodes, reading, services
-from app.explain.reading import Objects
 from contract import names, pool
 
 _DEFAULT_KEYS = annotations.Keys()
 
 
-def view(objects: Objects, *, keys: annotations.Keys = _DEFAULT_KEYS) -> model.ClusterView:
+def view(objects: reading.Objects, *, keys: annotations.Keys = _DEFAULT_KEYS) -> model.ClusterView:
     """Return all there is to see. Objects that cannot be read are among its problems."""
     return _Cluster(reading.read(objects, keys), keys).view()
 
 
 def explain_service(
-    objects: Objects, namespace: str, name: str, *, keys: annotations.Keys = _DEFAULT_KEYS
+    objects: reading.Objects, namespace: str, name: str, *, keys: annotations.Keys = _DEFAULT_KEYS
 ) -> model.ServiceView | None:
     """Return one Service with its explanation; None when it names no balancer or is not there."""
     return view(objects, keys=keys).service(namespace, name)
