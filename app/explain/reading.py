@@ -2,7 +2,6 @@
 """The API server's lists, read once: each object into a value, or into a sentence about it."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -133,7 +132,7 @@ class _Reader:
 
     def balancer(self, manifest: Any) -> None:
         """Take an L2LoadBalancer."""
-        shaped = _shaped(_balancer_shape(), manifest)
+        shaped = _shaped(kubernetes.BALANCER, manifest)
         read = spec.read(shaped)
         written = shaped["spec"]
         self.balancers[read.name] = Balancer(
@@ -152,7 +151,7 @@ class _Reader:
 
     def service(self, manifest: Any) -> None:
         """Take a Service: a child, a note about one that is missing, or a user's."""
-        shaped = _shaped(_service_shape(), manifest)
+        shaped = _shaped(kubernetes.SERVICE, manifest)
         metadata = shaped.get("metadata") or {}
         labels = metadata.get("labels") or {}
         if labels.get(names.PROXY_NAME_LABEL) == names.PROXY_NAME:
@@ -192,20 +191,12 @@ def _shaped(shape: pydantic.TypeAdapter[_Shape], manifest: Any) -> _Shape:
         raise errors.ObjectError(f"{where}: {first['msg']}") from None
 
 
-@functools.cache
-def _balancer_shape() -> pydantic.TypeAdapter[kubernetes.Balancer]:
-    return pydantic.TypeAdapter(kubernetes.Balancer)
-
-
-@functools.cache
-def _service_shape() -> pydantic.TypeAdapter[kubernetes.Service]:
-    return pydantic.TypeAdapter(kubernetes.Service)
-
-
-def _in_order(manifests: Iterable[Any]) -> Iterable[Any]:
+def _in_order(manifests: Iterable[Any]) -> list[Any]:
     """Return objects by namespace and name; one that comes twice, once."""
-    named = {(_name(manifest), _uid(manifest)): manifest for manifest in manifests}
-    return [named[key] for key in sorted(named)]
+    known = {}
+    for number, manifest in enumerate(manifests):
+        known[_name(manifest), _uid(manifest) or number] = manifest
+    return sorted(known.values(), key=_name)
 
 
 def _metadata(manifest: Any) -> Mapping[str, Any]:
