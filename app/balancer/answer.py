@@ -8,9 +8,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from app import conditions, events, pending
-from app.balancer import memory, picture, shortfalls, status, wishes
-from app.placement import model, place
+from app.balancer import memory, picture, placed, shortfalls, status, wishes
+from app.models import hooks
+from app.placement import model
 from app.service import user
 from contract import child, pool
 from contract.names import AnnouncedReason
@@ -23,9 +26,9 @@ _LOOK_AGAIN_S: Final = ((10.0, 1), (60.0, 5), (math.inf, 20))
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """What a sync answers. `resync_after_s` is 0 when nothing is waited for."""
+    """What a sync answers: children as JSON. `resync_after_s` is 0 when nothing is waited for."""
 
-    children: list[Mapping[str, Any]]
+    children: list[msgspec.Raw]
     status: dict[str, Any]
     resync_after_s: float
     left_alone: tuple[memory.LeftAlone, ...]
@@ -56,7 +59,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
     ]
     asked.extend(wishes.of_kept(children, shared=shared) for children in keeping)
     usable, overlaps = _usable_pool(seen)
-    placement = place.place(
+    placement = placed.of(
         model.Balancer(
             uid=seen.balancer.uid,
             pool=usable,
@@ -81,11 +84,12 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         for children in keeping
     )
     planned = itertools.chain.from_iterable(one.children for one in served)
-    manifests = itertools.chain(
-        map(child.encode, planned),
-        map(child.encode, unchanged),
-        itertools.starmap(_note, verdicts.items()),
-    )
+    manifests = {
+        (wanted.namespace, wanted.name): seen.children.encoded(wanted)
+        for wanted in itertools.chain(planned, unchanged)
+    }
+    for service, why in verdicts.items():
+        manifests[service.namespace, pending.name(service.name)] = _raw(_note(service, why))
     return Decision(
         children=_with_left_alone(manifests, seen.children.left_alone),
         status=status.of(
@@ -237,20 +241,19 @@ def _resync_after_s(
 
 
 def _with_left_alone(
-    manifests: Iterable[Mapping[str, Any]], left_alone: Iterable[memory.LeftAlone]
-) -> list[Mapping[str, Any]]:
-    """Return all children in order of their names, each once.
+    manifests: Mapping[tuple[str, str], msgspec.Raw], left_alone: Iterable[memory.LeftAlone]
+) -> list[msgspec.Raw]:
+    """Return all children in order of their namespaces and names.
 
     What is to be a child of ours mends one that cannot be read, and gives way to a stranger.
     """
-    by_name = {_identity(manifest): manifest for manifest in manifests}
+    by_name = dict(manifests)
     for one in left_alone:
         if one.manifest is None:
             continue
-        if one.foreign:
-            by_name[_identity(one.manifest)] = one.manifest
-        else:
-            by_name.setdefault(_identity(one.manifest), one.manifest)
+        name = _identity(one.manifest)
+        if one.foreign or name not in by_name:
+            by_name[name] = _raw(one.manifest)
     return [by_name[name] for name in sorted(by_name)]
 
 
@@ -279,6 +282,10 @@ def _replaced(served: Iterable[_Served], *, now: dt.datetime) -> Iterator[events
                     action="ReplaceAddress",
                     moment=now,
                 )
+
+
+def _raw(manifest: Mapping[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(hooks.encode(manifest))
 
 
 def _identity(manifest: Mapping[str, Any]) -> tuple[str, str]:

@@ -13,9 +13,11 @@ import msgspec
 
 from app import errors, pending
 from app.models import hooks, kubernetes
+from app.placement import model
 from app.service import user
 from contract import announcement, child, names
 from contract import errors as contract_errors
+from contract.names import AnnouncedReason
 
 MAX_REMEMBERED: Final = 8192  # readings of children by their bytes; about 4 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
@@ -37,10 +39,14 @@ _SPEC_FIELDS: Final = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Observed:
-    """A child that exists. `created` is in seconds since the epoch."""
+    """A child that exists. `created` is in seconds since the epoch.
+
+    `held` is what placement remembers of it, `encoded` the answer that leaves it as it is.
+    """
 
     child: child.Child
-    ordinal: int
+    held: model.Held
+    encoded: msgspec.Raw
     created: float
     announcement: announcement.Announcement | None
     terminating: bool
@@ -49,6 +55,11 @@ class Observed:
     def key(self) -> tuple[str, str]:
         """Namespace and name."""
         return self.child.namespace, self.child.name
+
+    @property
+    def ordinal(self) -> int:
+        """What numbers it among its siblings, and stays."""
+        return self.held.ordinal
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,16 +79,28 @@ class LeftAlone:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Memory:
-    """All children in the order of their keys. `names` holds every child's namespace and name."""
+    """All children in the order of their keys.
+
+    `by_name` holds the readable ones, `names` every child's namespace and name.
+    """
 
     by_service: Mapping[tuple[str, str], tuple[Observed, ...]]
+    by_name: Mapping[tuple[str, str], Observed]
     left_alone: tuple[LeftAlone, ...]
     names: frozenset[tuple[str, str]]
+
+    def encoded(self, wanted: child.Child) -> msgspec.Raw:
+        """Return the JSON of a child as it is to be; nearly all are so already."""
+        before = self.by_name.get((wanted.namespace, wanted.name))
+        if before is not None and before.child == wanted:
+            return before.encoded
+        return _encode(wanted)
 
 
 def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memory:
     """Sort a balancer's children: readable ones by namespace and Service UID, and the others."""
     by_service: dict[tuple[str, str], list[Observed]] = {}
+    by_name: dict[tuple[str, str], Observed] = {}
     left_alone: list[LeftAlone] = []
     for key in sorted(children):
         raw = bytes(children[key])
@@ -86,6 +109,7 @@ def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memor
         except errors.ObjectError as error:
             found = LeftAlone("Service", key, str(error), _unchanged(key, raw, ours=True))
         if isinstance(found, Observed):
+            by_name[found.key] = found
             by_service.setdefault((found.child.namespace, found.child.service_uid), []).append(
                 found
             )
@@ -96,6 +120,7 @@ def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memor
             service: tuple(sorted(observed, key=_by_ordinal))
             for service, observed in by_service.items()
         },
+        by_name=by_name,
         left_alone=tuple(left_alone),
         names=frozenset(map(_split, children)),
     )
@@ -127,13 +152,29 @@ def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | Non
             f"it says of itself that it is child {decoded.name} of Service {decoded.service} and "
             f"balancer {decoded.balancer}: this balancer is {balancer}"
         )
+    created = user.timestamp(metadata)
+    announced = announcement.decode_status(manifest, address=decoded.address)
     return Observed(
         child=decoded,
-        ordinal=ordinal,
-        created=user.timestamp(metadata),
-        announcement=announcement.decode_status(manifest, address=decoded.address),
+        held=model.Held(
+            ordinal=ordinal,
+            address=decoded.address,
+            nodes=decoded.nodes,
+            list_version=decoded.list_version,
+            created=created,
+            reported_in_use=announced is not None
+            and announced.reason is AnnouncedReason.ADDRESS_IN_USE,
+            ever_announced=announced is not None and announced.reason.announced,
+        ),
+        encoded=_encode(decoded),
+        created=created,
+        announcement=announced,
         terminating=bool(metadata.get("deletionTimestamp")),
     )
+
+
+def _encode(wanted: child.Child) -> msgspec.Raw:
+    return msgspec.Raw(hooks.encode(child.encode(wanted)))
 
 
 def _is_ours(manifest: kubernetes.Service) -> bool:

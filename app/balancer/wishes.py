@@ -8,7 +8,6 @@ from app.balancer import memory, picture, spec
 from app.placement import model
 from app.service import user
 from contract import pool
-from contract.names import AnnouncedReason
 
 ServiceKey = tuple[str, str]  # namespace and UID
 
@@ -67,7 +66,7 @@ def of_service(
         requested=ask.addresses,
         sharing_key=ask.sharing_key,
         ports=frozenset((port.protocol, port.port) for port in service.ports),
-        held=_held(observed),
+        held=tuple([one.held for one in observed]),
         adopted=service.listed or service.recorded,
     )
 
@@ -88,7 +87,10 @@ def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -
             None,
         ),
         ports=frozenset((port.protocol, port.port) for port in first.ports),
-        held=_held(children.observed, quiet=True),
+        # A report of a conflict would take the address away.
+        held=tuple(
+            [dataclasses.replace(one.held, reported_in_use=False) for one in children.observed]
+        ),
     )
 
 
@@ -132,21 +134,3 @@ def _count(
         named = sum(address.version == version for address in service.ask.addresses)
         return max(count, named)
     return count
-
-
-def _held(observed: Iterable[memory.Observed], *, quiet: bool = False) -> tuple[model.Held, ...]:
-    """Return children as placement's memory; `quiet` leaves reports of conflicts out."""
-    return tuple(
-        model.Held(
-            ordinal=one.ordinal,
-            address=one.child.address,
-            nodes=one.child.nodes,
-            list_version=one.child.list_version,
-            created=one.created,
-            reported_in_use=not quiet
-            and one.announcement is not None
-            and one.announcement.reason is AnnouncedReason.ADDRESS_IN_USE,
-            ever_announced=one.announcement is not None and one.announcement.reason.announced,
-        )
-        for one in observed
-    )

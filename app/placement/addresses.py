@@ -178,10 +178,10 @@ class _Service:
             self.vacant[version].sort(key=_held_ordinal)
             if not seats:
                 continue
-            rank = {address: rank for rank, address in enumerate(self.wish.requested)}
-            seats.sort(
-                key=lambda seat: (rank.get(seat.address, len(rank)), _held_ordinal(seat.held))
-            )
+            seats.sort(key=_seat_ordinal)
+            if self.wish.requested:
+                rank = {address: rank for rank, address in enumerate(self.wish.requested)}
+                seats.sort(key=lambda seat: rank.get(seat.address, len(rank)))
             for seat in seats[self.wanted[version] :]:
                 book.release(seat.address, self.wish)
             del seats[self.wanted[version] :]
@@ -369,6 +369,10 @@ def _give_back(book: _Book, service: _Service) -> None:
 
 def _ordinal(seat: Seat) -> int:
     return seat.ordinal
+
+
+def _seat_ordinal(seat: Seat) -> int:
+    return _held_ordinal(seat.held)
 
 
 def _held_ordinal(held: model.Held | None) -> int:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The decision: addresses first, then their preferred nodes, then the stand-ins."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
 from app.placement import addresses, model, preferred, stand_ins, units
-from contract.pool import Address
 
 
 def place(balancer: model.Balancer, wishes: Iterable[model.Wish]) -> model.Placement:
@@ -18,39 +17,51 @@ def place(balancer: model.Balancer, wishes: Iterable[model.Wish]) -> model.Place
     memory = units.recall(balancer, allocation.seats)
     lists = _lists(memory) if memory.names else None
     outcomes = tuple(
-        model.Outcome(
-            wish.namespace,
-            wish.name,
-            wish.uid,
-            tuple(_assigned(seat, lists) for seat in seats),
-            shortfalls,
-        )
-        for wish, seats, shortfalls in zip(
-            services, allocation.seats, allocation.shortfalls, strict=True
-        )
+        [
+            model.Outcome(
+                wish.namespace, wish.name, wish.uid, _assigned(seats, numbers, lists), shortfalls
+            )
+            for wish, seats, numbers, shortfalls in zip(
+                services, allocation.seats, memory.seated, allocation.shortfalls, strict=True
+            )
+        ]
     )
     return model.Placement(outcomes, allocation.quarantined, *allocation.totals)
 
 
-def _lists(memory: units.Memory) -> dict[Address, tuple[tuple[str, ...], int]]:
-    """Return the list of each address and the version of it."""
+def _lists(memory: units.Memory) -> list[tuple[tuple[str, ...], int]]:
+    """Return the list of each unit and the version of it."""
     ordered = stand_ins.order(memory, preferred.prefer(memory))
-    lists: dict[Address, tuple[tuple[str, ...], int]] = {}
+    lists: list[tuple[tuple[str, ...], int]] = []
     for unit, numbers in zip(memory.units, ordered, strict=True):
-        nodes = tuple(memory.names[number] for number in numbers)
-        unchanged = unit.agreed and nodes == unit.names
-        lists[unit.address] = nodes, unit.version if unchanged else unit.version + 1
+        if unit.agreed and numbers == unit.listed and len(numbers) == len(unit.names):
+            lists.append((unit.names, unit.version))
+        else:
+            lists.append((tuple([memory.names[n] for n in numbers]), unit.version + 1))
     return lists
 
 
 def _assigned(
-    seat: addresses.Seat, lists: Mapping[Address, tuple[tuple[str, ...], int]] | None
-) -> model.Assigned:
+    seats: Sequence[addresses.Seat],
+    numbers: Sequence[int],
+    lists: Sequence[tuple[tuple[str, ...], int]] | None,
+) -> tuple[model.Assigned, ...]:
+    """Return a Service's children; without any member node, `lists` is None and theirs stay."""
     if lists is not None:
-        return model.Assigned(seat.ordinal, seat.address, *lists[seat.address])
-    if seat.held is None:
-        raise AssertionError(f"{seat.address} was given out though the balancer has no member")
-    return model.Assigned(seat.ordinal, seat.address, seat.held.nodes, seat.held.list_version)
+        return tuple(
+            [
+                model.Assigned(seat.ordinal, seat.address, *lists[number])
+                for seat, number in zip(seats, numbers, strict=True)
+            ]
+        )
+    kept = []
+    for seat in seats:
+        if seat.held is None:
+            raise AssertionError(f"{seat.address} was given out though the balancer has no member")
+        kept.append(
+            model.Assigned(seat.ordinal, seat.address, seat.held.nodes, seat.held.list_version)
+        )
+    return tuple(kept)
 
 
 def _creation(wish: model.Wish) -> tuple[float, str, str, str]:

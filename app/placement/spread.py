@@ -162,6 +162,8 @@ class Spread:
 
     def _evening(self, group: int) -> Step | None:
         counts = self.counts[group]
+        if max(counts) <= 1:
+            return None
         least = min(counts[node] for node in self.nodes)
         full = [node for node in self.nodes if counts[node] >= least + 2]
         if not full:

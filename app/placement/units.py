@@ -39,10 +39,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The units in creation order, and what became of the nodes that their lists name."""
+    """The units in creation order, and what became of the nodes that their lists name.
+
+    `seated` are the numbers of the units by Service and seat.
+    """
 
     names: tuple[str, ...]
     units: tuple[Unit, ...]
+    seated: tuple[tuple[int, ...], ...]
     groups: int
     joined: tuple[int, ...]
     removed: bool
@@ -57,24 +61,31 @@ def recall(balancer: model.Balancer, seats: Sequence[Sequence[addresses.Seat]]) 
     """Return the units of the seats of all Services, which are in creation order."""
     names = tuple(sorted(set(balancer.nodes), key=lambda name: (_digest(balancer.uid, name), name)))
     numbers = {name: number for number, name in enumerate(names)}
-    units: dict[Address, Unit] = {}
-    children: dict[Address, list[tuple[bool, float, model.Held]]] = {}
+    units: list[Unit] = []
+    children: list[list[tuple[bool, float, model.Held]]] = []
+    unit_of: dict[Address, int] = {}
+    seated: list[tuple[int, ...]] = []
     groups: dict[tuple[int, int], int] = {}
     for order, service in enumerate(seats):
-        for seat in service:
+        seated.append(tuple([unit_of.setdefault(seat.address, len(unit_of)) for seat in service]))
+        for number, seat in zip(seated[-1], service, strict=True):
+            if number == len(units):
+                units.append(Unit(seat.address))
+                children.append([])
             group = groups.setdefault((order, seat.address.version), len(groups))
-            units.setdefault(seat.address, Unit(seat.address)).groups.append(group)
+            units[number].groups.append(group)
             if seat.held is not None:
                 moved = seat.held.address != seat.address
-                child = (moved, seat.held.created, seat.held)
-                children.setdefault(seat.address, []).append(child)
-    for address, held in children.items():
-        _remember(units[address], [child[2] for child in sorted(held, key=_seniority)], numbers)
-    named = {name for unit in units.values() for name in unit.names}
+                children[number].append((moved, seat.held.created, seat.held))
+    for unit, held in zip(units, children, strict=True):
+        if held:
+            _remember(unit, [child[2] for child in sorted(held, key=_seniority)], numbers)
+    named: set[str] = set().union(*(unit.names for unit in units))
     joined = [n for name, n in numbers.items() if name not in named | balancer.known]
     return Memory(
         names,
-        tuple(units.values()),
+        tuple(units),
+        tuple(seated),
         len(groups),
         tuple(joined) if named else (),
         removed=not named <= numbers.keys(),
@@ -83,7 +94,7 @@ def recall(balancer: model.Balancer, seats: Sequence[Sequence[addresses.Seat]]) 
 
 def _remember(unit: Unit, held: Sequence[model.Held], numbers: Mapping[str, int]) -> None:
     unit.names = held[0].nodes
-    unit.listed = tuple(dict.fromkeys(numbers[n] for n in unit.names if n in numbers))
+    unit.listed = tuple(dict.fromkeys([numbers[n] for n in unit.names if n in numbers]))
     unit.displaced = bool(unit.names) and unit.names[0] not in numbers
     unit.version = max(child.list_version for child in held)
     unit.agreed = all(
