@@ -32,17 +32,25 @@ _ADVICE: Final = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Obstacles:
-    """What the API server knows against nodes; `heeds_label`: the exclude label counts."""
+    """What the API server knows against nodes; `known` None: nothing, as they may not be seen.
 
-    known: Mapping[str, nodes.Node]
+    `heeds_label` is whether the exclude label counts.
+    """
+
+    known: Mapping[str, nodes.Node] | None
     heeds_label: bool
 
     def up(self, listed: Iterable[str]) -> list[str]:
         """Return those that are probably there to announce something."""
-        return [name for name in listed if name in self.known and not self.known[name].down]
+        known = self.known
+        if known is None:
+            return list(listed)
+        return [name for name in listed if name in known and not known[name].down]
 
     def of(self, name: str) -> str:
         """Return what is against a node as a part of a sentence; empty when nothing is known."""
+        if self.known is None:
+            return ""
         node = self.known.get(name)
         if node is None:
             return "it is no node of this cluster"
@@ -54,7 +62,7 @@ class _Obstacles:
 def view(
     observed: reading.Child,
     *,
-    known: Mapping[str, nodes.Node],
+    known: Mapping[str, nodes.Node] | None,
     moves: Iterable[model.Move],
     ignores_exclude_label: bool = False,
 ) -> model.AddressView:

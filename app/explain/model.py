@@ -201,15 +201,15 @@ class NodeView:
     """
 
     name: str
-    exists: bool
-    member: bool
-    fit: bool
-    why: str
-    ready: bool | None
-    cordoned: bool
-    excluded: bool
-    desired: int
-    held: int
+    exists: bool = True
+    member: bool = True
+    fit: bool = True
+    why: str = ""
+    ready: bool | None = None
+    cordoned: bool = False
+    excluded: bool = False
+    desired: int = 0
+    held: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

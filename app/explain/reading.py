@@ -26,11 +26,12 @@ class Objects:
     """What the API server lists, items as its JSON has them, in any order.
 
     `services` may be all Services of the cluster; those that concern nobody here are skipped.
+    `nodes` is None where they may not be seen: then nothing is said against any of them.
     """
 
     balancers: Sequence[Any] = ()
     services: Sequence[Any] = ()
-    nodes: Sequence[Any] = ()
+    nodes: Sequence[Any] | None = ()
     events: Sequence[Any] = ()
 
 
@@ -71,14 +72,14 @@ class Reading:
     """All that could be read.
 
     `children` are by the namespace and UID of their Service, and so are `notes`, which say why
-    Services lack addresses.
+    Services lack addresses. `nodes` is None where they may not be seen.
     """
 
     balancers: Mapping[str, Balancer]
     services: tuple[Service, ...]
     children: Mapping[Key, tuple[Child, ...]]
     notes: Mapping[Key, conditions.Verdict]
-    nodes: Mapping[str, nodes.Node]
+    nodes: Mapping[str, nodes.Node] | None
     moves: tuple[model.Move, ...]
     problems: tuple[str, ...]
 
@@ -88,7 +89,7 @@ def read(objects: Objects, keys: annotations.Keys) -> Reading:
     reader = _Reader(keys)
     for manifest in _in_order(objects.balancers):
         reader.take(names.KIND, manifest, reader.balancer)
-    for manifest in _in_order(objects.nodes):
+    for manifest in _in_order(objects.nodes or ()):
         reader.take("Node", manifest, reader.node)
     for manifest in _in_order(objects.services):
         reader.take("Service", manifest, reader.service)
@@ -100,7 +101,7 @@ def read(objects: Objects, keys: annotations.Keys) -> Reading:
             for service, children in reader.children.items()
         },
         notes=reader.notes,
-        nodes=reader.nodes,
+        nodes=reader.nodes if objects.nodes is not None else None,
         moves=moves.read(objects.events),
         problems=tuple(reader.problems),
     )

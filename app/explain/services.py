@@ -22,11 +22,15 @@ _UNANSWERED: Final = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a Service is judged by. `members` are its balancer's nodes, by the selector."""
+    """What a Service is judged by.
+
+    `members` are its balancer's nodes, by the selector; it and `nodes` are None where nodes may
+    not be seen.
+    """
 
     balancer: reading.Balancer | None
-    members: tuple[str, ...]
-    nodes: Mapping[str, nodes.Node]
+    members: tuple[str, ...] | None
+    nodes: Mapping[str, nodes.Node] | None
     children: Sequence[reading.Child]
     note: Verdict | None
     moves: tuple[model.Move, ...]
@@ -116,6 +120,8 @@ def _wanted(service: reading.Service, around: Surroundings) -> int | None:
     for version in pool.VERSIONS:
         count = wish.count(version)
         if count is placement.AUTO:
+            if around.members is None:
+                return None
             held = sum(one.child.address.version == version for one in around.children)
             total += max(held, len(around.members))
         elif isinstance(count, int):
@@ -235,13 +241,15 @@ def _asks(case: _Case) -> Iterable[str]:
         yield f"It names balancer {user.balancer}."
         return
     families = " and ".join(f"IPv{version}" for version in user.versions)
-    members = len(case.around.members)
+    members = case.around.members
+    each = f"of the {len(members)} nodes" if members is not None else "node"
     meaning = (
-        f"one {families} address for each of the {members} nodes of balancer {user.balancer}"
+        f"one {families} address for each {each} of balancer {user.balancer}"
         if asked == names.AUTO
         else f"{asked} {families} addresses of balancer {user.balancer}"
     )
-    yield f"It asks for {meaning} ({by}: {asked}) and has {len(case.has)} of {case.wanted}."
+    has = len(case.has) if case.wanted is None else f"{len(case.has)} of {case.wanted}"
+    yield f"It asks for {meaning} ({by}: {asked}) and has {has}."
 
 
 def _sources(case: _Case) -> Iterable[str]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The whole cluster in one view: balancers, their nodes, Services and addresses."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -34,8 +35,11 @@ class _Cluster:
             for one in siblings:
                 sharer = f"{one.child.namespace}/{one.child.service}"
                 self._sharers.setdefault(one.child.address, []).append(sharer)
+        self._nodes_seen = read.nodes or {}
         self._members = {
-            name: tuple(node.name for node in read.nodes.values() if _is_member(node, balancer))
+            name: tuple(
+                node.name for node in self._nodes_seen.values() if _is_member(node, balancer)
+            )
             for name, balancer in read.balancers.items()
         }
         self._moves: dict[reading.Key, list[model.Move]] = {}
@@ -66,7 +70,7 @@ class _Cluster:
             service,
             services.Surroundings(
                 balancer=balancer,
-                members=self._members.get(name, ()),
+                members=self._members.get(name, ()) if self._read.nodes is not None else None,
                 nodes=self._read.nodes,
                 children=children,
                 note=self._read.notes.get((user.namespace, user.uid)),
@@ -131,19 +135,18 @@ class _Cluster:
         held = Counter(node for node, _ in {(one.holder, one.address) for one in shown})
         concerned = {str(name) for name in (*desired, *held) if name is not None}
         balancers = [balancer] if balancer is not None else list(self._read.balancers.values())
-        for name, node in self._read.nodes.items():
+        for name, node in self._nodes_seen.items():
             if any(node.matches(one.spec.node_selector) for one in balancers):
                 concerned.add(name)
-        return tuple(
-            _node(
-                name,
-                self._read.nodes.get(name),
-                balancers,
-                desired=desired[name],
-                held=held[name],
-            )
-            for name in sorted(concerned)
-        )
+        found = []
+        for name in sorted(concerned):
+            if self._read.nodes is None:
+                shown_node = _unseen(name)
+            else:
+                shown_node = _node(name, self._read.nodes.get(name), balancers)
+            counted = dataclasses.replace(shown_node, desired=desired[name], held=held[name])
+            found.append(counted)
+        return tuple(found)
 
 
 def _is_member(node: nodes.Node, balancer: reading.Balancer) -> bool:
@@ -151,39 +154,31 @@ def _is_member(node: nodes.Node, balancer: reading.Balancer) -> bool:
     return node.matches(balancer.spec.node_selector) and not node.terminating and not excluded
 
 
+def _unseen(name: str) -> model.NodeView:
+    """Return a node of a cluster whose nodes may not be seen."""
+    return model.NodeView(name, why="nodes may not be seen by this user")
+
+
 def _node(
-    name: str,
-    node: nodes.Node | None,
-    balancers: Sequence[reading.Balancer],
-    *,
-    desired: int,
-    held: int,
+    name: str, node: nodes.Node | None, balancers: Sequence[reading.Balancer]
 ) -> model.NodeView:
     if node is None:
         return model.NodeView(
-            name=name,
+            name,
             exists=False,
             member=False,
             fit=False,
             why="there is no node of this name: its addresses go to others at the next sync",
-            ready=None,
-            cordoned=False,
-            excluded=False,
-            desired=desired,
-            held=held,
         )
     member = any(_is_member(node, balancer) for balancer in balancers)
     return model.NodeView(
-        name=name,
-        exists=True,
+        name,
         member=member,
         fit=member and not node.trouble,
         why=node.trouble if member else _no_member(node, balancers),
         ready=node.ready,
         cordoned=node.cordoned,
         excluded=node.excluded,
-        desired=desired,
-        held=held,
     )
 
 

@@ -111,7 +111,7 @@ def test_the_order_of_the_lists_changes_nothing(dice: random.Random):
     shuffled = dataclasses.replace(
         objects,
         services=dice.sample(objects.services, len(objects.services)),
-        nodes=dice.sample(objects.nodes, len(objects.nodes)),
+        nodes=dice.sample(scenes.nodes(), 3),
     )
     assert view.view(shuffled) == view.view(objects)
 
@@ -154,3 +154,10 @@ def test_a_name_from_a_user_stays_as_it_is(name):
     objects = copy.deepcopy(scenes.served())
     getattr(objects, name)[0]["metadata"]["name"] = "<script>"
     assert "<script>" in json.dumps(model.plain(view.view(objects)))
+
+
+def test_who_may_not_see_nodes_sees_the_rest():
+    found = view.view(dataclasses.replace(scenes.served(), nodes=None))
+    assert found.services[0].state is model.ServiceState.SERVED
+    assert counts(found.nodes) == dict.fromkeys(["n1", "n2", "n3"], (1, 1))
+    assert "may not be seen" in found.nodes[0].why
