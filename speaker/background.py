@@ -17,6 +17,7 @@ from speaker.protocol import events
 
 CACHE_AFTER_S: Final = 1.0  # changes within this are written together
 KEYS_EVERY_S: Final = 5.0
+CONSIDER_EVERY_S: Final = 0.2  # what each child should say is looked at no more often
 POLL_EVERY_S: Final = 1.0
 POLL_TIMEOUT_S: Final = 1.0
 POLLS_AT_ONCE: Final = 16
@@ -26,7 +27,7 @@ _NOT_FOUND: Final = 404
 
 
 class CacheWriter:
-    """Keeps the cache file in step with the lists."""
+    """Keeps the cache file in step with what is known of the cluster."""
 
     def __init__(self, file: cache.Cache, known: knowledge.Knowledge, logger: log.Logger) -> None:
         self._file = file
@@ -36,7 +37,7 @@ class CacheWriter:
         self.read = file.read
 
     def wake(self) -> None:
-        """Note that the lists have changed."""
+        """Note that something has changed."""
         self._woken.set()
 
     async def run(self) -> NoReturn:
@@ -47,8 +48,9 @@ class CacheWriter:
             self._woken.clear()
             children = list(self._known.children.by_key.values())
             balancers = list(self._known.balancers.by_name.values())
+            node = self._known.node
             try:
-                await asyncio.to_thread(self._file.write, children, balancers)
+                await asyncio.to_thread(self._file.write, children, balancers, node)
             except errors.SpeakerError as error:
                 self._log.warning("cache", error=str(error))
 
@@ -82,12 +84,16 @@ class ReportWriter:
 
     async def run(self) -> NoReturn:
         """Write what is due, for ever."""
-        recheck_at = 0.0
+        recheck_at = consider_after = 0.0
         while True:
             now = time.monotonic()
+            if self._woken.is_set() and now < consider_after:
+                await asyncio.sleep(consider_after - now)
+                now = time.monotonic()
             if self._woken.is_set() or now >= recheck_at:
                 self._woken.clear()
                 recheck_at = now + reports.RECHECK_S
+                consider_after = now + CONSIDER_EVERY_S
                 self._reports.consider(self._known.children.by_key, self._observed.wants, now)
             await self._write_due()
             now = time.monotonic()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The speaker put together: what is known goes into the core, and what it does comes out.
 
-Each background task that fails ends the process with a sentence; each fault of the API server is
-waited out. Nothing slow runs in the event loop, because heartbeats share it.
+Each background task that fails ends the process with a sentence, after everything was handed
+over; each fault of the API server is waited out. Nothing slow runs in the event loop, because
+heartbeats share it.
 """
 
 import asyncio
@@ -29,8 +30,8 @@ from speaker.links import table
 from speaker.links import watch as links_watch
 from speaker.protocol import events
 
-COALESCE_S: Final = 0.02  # changes within this are told to the core together
-REFRESH_SHARE: Final = 4.0  # at least so many times as long as the last one took is waited
+COALESCE_S: Final = 0.002  # changes within this are told to the core together
+REFRESH_SHARE: Final = 20.0  # so many times the processor time of a refresh lie between two
 LIVE_WITHIN_S: Final = 2.0  # how long the API server is waited for before the cache counts
 LEAVE_WITHIN_S: Final = 12.0  # a little more than the core gives itself
 
@@ -49,7 +50,7 @@ class Daemon:
         self._loop = asyncio.get_running_loop()
         self._left = asyncio.Event()
         self._refreshing: asyncio.TimerHandle | None = None
-        self._refresh_took_s = 0.0
+        self._refresh_after = 0.0
         self._failure: BaseException | None = None
         self._told: lists.Lists | None = None
         self._told_complete = False
@@ -63,7 +64,7 @@ class Daemon:
             chosen.node,
             logger,
             self.metrics,
-            peers=lambda: self.driver.core.view(time.monotonic()).peers,
+            peers=lambda: self.driver.core.peers(time.monotonic()),
             mac_of=lambda name: self.driver.segments[name].mac,
             defend=lambda name, address: self.driver.segments[name].defend(address),
             changed=self._acted,
@@ -84,7 +85,11 @@ class Daemon:
         )
 
     async def run(self) -> None:
-        """Work until everything is handed over; raises what made it impossible to go on."""
+        """Work until everything is handed over.
+
+        What makes it impossible to go on is raised, after a hand-over too: half a speaker would
+        keep addresses that it can not look after.
+        """
         self._loop.set_exception_handler(self._on_callback_failure)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.leave)
@@ -97,11 +102,11 @@ class Daemon:
             waiting = {leaving, *tasks}
             while not leaving.done():
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                for task in done - {leaving}:
+                    self._failed(task.exception() or errors.SpeakerError(f"{task} has ended"))
+            await self._reports.last_words()
             if self._failure is not None:
                 raise self._failure
-            await self._reports.last_words()
         finally:
             for task in (leaving, *tasks):
                 task.cancel()
@@ -155,9 +160,22 @@ class Daemon:
         self._log.error("page failed", error=str(error), exc_info=error)
 
     def _on_callback_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        failure = context.get("exception")
-        self._failure = failure or errors.SpeakerError(str(context.get("message")))
-        self._left.set()
+        failure = context.get("exception") or errors.SpeakerError(str(context.get("message")))
+        if self._failure is not None:
+            self._left.set()  # the driver itself fails, and can hand nothing over
+        self._failed(failure)
+
+    def _failed(self, failure: BaseException) -> None:
+        """Hand everything over before this failure ends the process."""
+        if self._failure is not None:
+            return
+        self._failure = failure
+        self._log.error("failed", error=f"{type(failure).__name__}: {failure}", then="leaves")
+        try:
+            self.leave()
+        except Exception as error:  # noqa: BLE001 - a broken driver must not keep the process
+            self._log.error("nothing handed over", error=str(error))
+            self._left.set()
 
     def _acted(self) -> None:
         self._reports.wake()
@@ -167,6 +185,8 @@ class Daemon:
     async def _follow(self, resource: api.Resource, take: Callable[[watch.Event], None]) -> None:
         async for event in watch.follow(self._api, resource, self._on_life):
             take(event)
+            # A burst of events is one long turn of the loop, and heartbeats may be due within it.
+            self.driver.catch_up()
 
     def _on_life(self, resource: api.Resource, error: api.ApiError | None) -> None:
         if error is None:
@@ -185,15 +205,17 @@ class Daemon:
             self._cluster_changed()
 
     def _on_node(self, event: watch.Event) -> None:
-        self.known.take_node(event)
-        self._judged()
+        if self.known.take_node(event):
+            if self.known.complete:
+                self._cache.wake()
+            self._judged()
 
     def _on_links(self, links: table.Table) -> None:
         self.known.links = links
         self._refresh()
 
     async def _use_cache(self) -> None:
-        """Go on with the cached lists if the API server gives none soon."""
+        """Go on with what the cache holds if the API server gives no lists soon."""
         await asyncio.sleep(LIVE_WITHIN_S)
         if not self.known.complete:
             try:
@@ -202,21 +224,23 @@ class Daemon:
                 self._log.warning("cache", error=str(error))
                 cached = None
             if cached is not None:
-                children, balancers = cached
                 if not self.known.children.complete:
-                    self.known.children.apply(children)
+                    self.known.children.apply(cached.children)
                 if not self.known.balancers.complete:
-                    self.known.balancers.apply(balancers)
-                self._log.info("goes on with the cached lists", children=len(children.objects))
-                self._refresh()
+                    self.known.balancers.apply(cached.balancers)
+                if self.known.node is None and cached.node is not None:
+                    self.known.take_node(cached.node)
+                children = len(cached.children.objects)
+                self._log.info("goes on with the cached lists", children=children)
+                self._judged()
         await asyncio.Event().wait()
 
     def _cluster_changed(self) -> None:
         if self.known.complete:
             self._cache.wake()
         if self._refreshing is None:
-            wait_s = max(COALESCE_S, REFRESH_SHARE * self._refresh_took_s)
-            self._refreshing = self._loop.call_later(wait_s, self._refresh)
+            when = max(self._loop.time() + COALESCE_S, self._refresh_after)
+            self._refreshing = self._loop.call_at(when, self._refresh)
 
     def _judged(self) -> None:
         """Tell the core how fit this node is, and what it declines."""
@@ -233,7 +257,7 @@ class Daemon:
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._refreshing = None
-        began = time.monotonic()
+        began_s = time.thread_time()
         now_listed = self.known.lists()
         ethernet = [link for link in self.known.links.links.values() if link.ethernet]
         self.driver.use_links(ethernet, now_listed.interfaces)
@@ -244,10 +268,13 @@ class Daemon:
             self.driver.tell(
                 events.ChildrenChanged(children=now_listed.listed, complete=self.known.complete)
             )
-        self.observed.nowhere = now_listed.nowhere
+        # Before the first dump of the links nothing can be said of them.
+        known = self.known.links is not table.EMPTY
+        self.observed.nowhere = now_listed.nowhere if known else frozenset()
         complaints = frozenset(self.known.complaints())
         for complaint in sorted(complaints - self._complaints):
             self._log.warning("complaint", about=complaint)
         self._complaints = complaints
         self._reports.wake()
-        self._refresh_took_s = time.monotonic() - began
+        took_s = time.thread_time() - began_s
+        self._refresh_after = self._loop.time() + REFRESH_SHARE * took_s

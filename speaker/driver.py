@@ -3,7 +3,9 @@
 
 Everything here runs in callbacks of one event loop and each batch is bounded, so the longest
 time between two looks at the clock is some milliseconds. Before each batch the fence is checked:
-a process that stood still for too long must not answer from the past.
+a process that stood still for too long must not answer from the past. After it, whatever called,
+our own heartbeat is sent if it is due and those that wait are read: on a node whose cores are
+fought over, the turn that the timer would wait for may come too late.
 """
 
 import asyncio
@@ -34,6 +36,9 @@ class Observer(Protocol):
 
     def stalled(self, age_s: float) -> None:
         """Take note that this process had not run for so long."""
+
+    def woken(self, late_s: float) -> None:
+        """Take note of how long after its time a deadline of the core was met."""
 
     def could_not_open(self, interface: str, error: OSError) -> None:
         """Take note of an interface that is there and can not be listened to."""
@@ -79,16 +84,21 @@ class Driver:
 
     def tell(self, event: events.Event) -> None:
         """Give the core an event and do what it answers."""
-        self._fence()
+        self._catch_up()
         self._tell(event)
         self._work()
+
+    def catch_up(self) -> None:
+        """Do what is due, for whoever keeps the event loop busy for some milliseconds."""
+        self._catch_up()
+        self._follow_up()
 
     def use_links(self, links: Iterable[table.Link], wanted: Iterable[str]) -> None:
         """Follow the node's Ethernet links; listen on the `wanted` ones.
 
         A link that was replaced or changed its MAC is gone for the core first, and then new.
         """
-        self._fence()
+        self._catch_up()
         self._links = {link.name: link for link in links}
         self._wanted = frozenset(wanted)
         stale = [name for name, old in self.segments.items() if not self._serves(old)]
@@ -124,7 +134,7 @@ class Driver:
             self._observer.could_not_open(link.name, error)
             return
         self.segments[link.name] = opened
-        self._loop.add_reader(opened.heartbeats, self._on_heartbeats)
+        self._loop.add_reader(opened.heartbeats, self.catch_up)
         for protocol in opened.channels.values():
             self._loop.add_reader(protocol.socket, functools.partial(self._on_frames, protocol))
 
@@ -134,26 +144,30 @@ class Driver:
             self._loop.remove_reader(sock)
         closed.close()
 
-    def _on_heartbeats(self) -> None:
-        self._fence()
-        self._drain_heartbeats()
-        self._follow_up()
-
     def _on_frames(self, protocol: channel.Channel) -> None:
-        self._fence()
         # What a heartbeat says may be that an address is another's by now.
-        self._drain_heartbeats()
+        self._catch_up()
         self._settle()
         protocol.answer(ANSWER_BATCH)
         self._follow_up()
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._fence()
-        drained = self._drain_heartbeats()
-        if self._clock() >= self.core.next_deadline:
-            self._tell(events.Tick(drained=drained))
+        self._catch_up()
         self._work()
+
+    def _catch_up(self) -> None:
+        """Look at the fence, send our heartbeat, read the others', and meet the core's deadline.
+
+        Ours goes first. A starved process is woken soon, but what it then has to do takes long.
+        """
+        self._fence()
+        late_s = self._clock() - self.core.next_deadline
+        if late_s >= 0:
+            self._observer.woken(late_s)
+            self._tell(events.Tick(drained=False))
+        if self._drain_heartbeats() and self._clock() >= self.core.next_deadline:
+            self._tell(events.Tick(drained=True))
 
     def _drain_heartbeats(self) -> bool:
         """Read the heartbeats that wait; False when there may be more."""

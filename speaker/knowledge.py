@@ -25,8 +25,12 @@ class Knowledge:
         """Whether children and pools are known; until then nothing may be announced."""
         return self.children.complete and self.balancers.complete
 
-    def take_node(self, event: watch.Event) -> None:
-        """Take in what the cluster says of the own Node; deleted, nothing is known of it."""
+    def take_node(self, event: watch.Event) -> bool:
+        """Take in what the cluster says of the own Node; True when something changed.
+
+        Of a deleted Node nothing is known.
+        """
+        before = self.node
         if isinstance(event, watch.Snapshot):
             manifests = list(event.objects.values())
             self.node = view.read_node(manifests[0]) if manifests else None
@@ -34,6 +38,7 @@ class Knowledge:
             self.node = view.read_node(event.manifest)
         else:
             self.node = None
+        return self.node != before
 
     def fitness(self) -> events.FitnessChanged:
         """Return this node's fitness."""

@@ -123,6 +123,17 @@ class Metrics:
         self.peer_changes = Counter(
             "peer_changes_total", "Peers that came (up) or went.", "interface", "cause"
         )
+        self.late = Histogram(
+            "heartbeat_late_seconds",
+            "How late our own heartbeats and deaths were seen to, after the time for it.",
+            bounds=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25),
+        )
+        self.silences = Histogram(
+            "peer_silence_seconds",
+            "How long a live peer had been silent that was asked for a sign of life.",
+            "interface",
+            bounds=(0.11, 0.125, 0.15, 0.175, 0.2, 0.25, 0.5, 1.0),
+        )
         self.heartbeats_dropped = Counter(
             "heartbeats_dropped_total", "Heartbeat frames that changed nothing.", "reason"
         )

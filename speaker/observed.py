@@ -114,7 +114,15 @@ class Observed:
                     self._given_up.add(address)
                 self._metrics.released.add(interface, cause.value)
                 after_s = None if held is None else now - held.since
-                self._moved(address, interface, (self._node, to), cause.value, after_s, now)
+                self._moved(
+                    address,
+                    interface,
+                    source=self._node,
+                    target=to,
+                    why=cause.value,
+                    after_s=after_s,
+                    now=now,
+                )
                 self._changed()
             case events.Blocked(address, interface, by_node, mac):
                 self._refuse(
@@ -206,7 +214,15 @@ class Observed:
             after_s = self._age_of(interface, previous, now)
         if after_s is not None:
             self._metrics.failover.observe(number=after_s)
-        self._moved(address, interface, (previous, self._node), cause.value, after_s, now)
+        self._moved(
+            address,
+            interface,
+            source=previous,
+            target=self._node,
+            why=cause.value,
+            after_s=after_s,
+            now=now,
+        )
         if previous not in {None, self._node}:
             self._notify(
                 notices.Notice(
@@ -222,13 +238,14 @@ class Observed:
         self,
         address: pool.Address,
         interface: str,
-        between: tuple[str | None, str | None],
+        *,
+        source: str | None,
+        target: str | None,
         why: str,
         after_s: float | None,
         now: float,
     ) -> None:
         """Log that the address went from one node to another; from a node to itself is no move."""
-        source, target = between
         if source == target:
             return
         if not self._lines.take(now, 1):

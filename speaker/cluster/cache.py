@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The last known children and balancers in a file, for a start while the API server is away."""
+"""What was last known of the cluster in a file, for a start while the API server is away."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,14 +15,23 @@ from speaker.cluster import api, view, watch
 _FORMAT: Final = 1
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a cache file holds, as watches would have told it; without `node` it said nothing."""
+
+    children: watch.Snapshot
+    balancers: watch.Snapshot
+    node: watch.Snapshot | None
+
+
 class Cache:
     """The cache file; replaced atomically. Without a path nothing is kept."""
 
     def __init__(self, path: pathlib.Path | None) -> None:
         self._path = path
 
-    def read(self) -> tuple[watch.Snapshot, watch.Snapshot] | None:
-        """Return children and balancers as last written; None when there is nothing.
+    def read(self) -> Remembered | None:
+        """Return what was last written; None when there is nothing.
 
         Raises SpeakerError when the file is there and unreadable.
         """
@@ -31,7 +41,12 @@ class Cache:
             content = json.loads(self._path.read_bytes())
             if content["format"] != _FORMAT:
                 return None
-            return _snapshot(content["children"]), _snapshot(content["balancers"])
+            node = content.get("node")
+            return Remembered(
+                children=_snapshot(content["children"]),
+                balancers=_snapshot(content["balancers"]),
+                node=None if node is None else _snapshot([node]),
+            )
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -40,7 +55,10 @@ class Cache:
             ) from error
 
     def write(
-        self, children: Iterable[view.KnownChild], balancers: Iterable[view.Balancer]
+        self,
+        children: Iterable[view.KnownChild],
+        balancers: Iterable[view.Balancer],
+        node: view.OwnNode | None,
     ) -> None:
         """Replace the file; raises SpeakerError when that fails, and the old one stands."""
         if self._path is None:
@@ -49,6 +67,7 @@ class Cache:
             "format": _FORMAT,
             "children": [view.child_manifest(known) for known in children],
             "balancers": [view.balancer_manifest(balancer) for balancer in balancers],
+            "node": None if node is None else view.node_manifest(node),
         }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

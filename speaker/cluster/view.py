@@ -239,6 +239,23 @@ def balancer_manifest(balancer: Balancer) -> api.Manifest:
     }
 
 
+def node_manifest(node: OwnNode) -> api.Manifest:
+    """Return a manifest from which `read_node` reads the same, for the cache."""
+    ready = {True: "True", False: "False", None: "Unknown"}[node.ready]
+    address = [] if node.address is None else [{"type": "InternalIP", "address": str(node.address)}]
+    return {
+        "metadata": {"name": "", "labels": {names.EXCLUDE_LABEL: ""} if node.excluded else {}},
+        "spec": {"unschedulable": node.cordoned},
+        "status": {
+            "conditions": [
+                {"type": "Ready", "status": ready},
+                {"type": "NetworkUnavailable", "status": str(node.network_unavailable)},
+            ],
+            "addresses": address,
+        },
+    }
+
+
 def _internal_ip(addresses: Iterable[Mapping[str, Any]]) -> pool.Address | None:
     for entry in addresses:
         if entry.get("type") == "InternalIP":

@@ -22,6 +22,7 @@ from speaker.protocol.events import (
     Leave,
     Left,
     Listed,
+    PeerView,
     Probed,
     Rank,
     ReleaseCause,
@@ -77,11 +78,15 @@ class Core:
             return [*actions, *self._leave(now)]
         return actions
 
+    def peers(self, now: float) -> tuple[PeerView, ...]:
+        """Show whom this speaker knows, on all interfaces."""
+        return tuple(peer for each in self._segments.values() for peer in each.view_peers(now))
+
     def view(self, now: float) -> View:
         """Show what is believed now, and why."""
         segments = self._segments.values()
         return View(
-            peers=tuple(peer for each in segments for peer in each.view_peers(now)),
+            peers=self.peers(now),
             addresses=tuple(view for each in segments for view in each.view_addresses()),
             leaving=self._own.leaving,
             key_ids=self._codec.key_ids,

@@ -117,8 +117,9 @@ class HeartbeatReceived:
 class Tick:
     """Sent at `Core.next_deadline` at the latest.
 
-    `drained`: every heartbeat socket was read until it was empty after the deadline passed. Nobody
-    is declared dead by a tick that does not say so, because its heartbeat may lie in the queue.
+    `drained`: every heartbeat socket was read until it was empty after the deadline passed. A tick
+    that does not say so only sends what is due: nobody is asked, declared dead or succeeded by it,
+    because its heartbeat may lie in the queue.
     """
 
     drained: bool = True
@@ -266,6 +267,15 @@ class PeerChanged:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Silence:
+    """A live peer was heard again that had been asked for a sign of life, after so long."""
+
+    interface: str
+    node: str
+    silent_s: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Alone:
     """While `alone`, nobody is heard though the lists name others: no periodic announcements."""
 
@@ -279,7 +289,17 @@ class Left:
 
 
 Action: TypeAlias = (
-    SendHeartbeat | Take | Release | Probe | Blocked | InUse | Cleared | PeerChanged | Alone | Left
+    SendHeartbeat
+    | Take
+    | Release
+    | Probe
+    | Blocked
+    | InUse
+    | Cleared
+    | PeerChanged
+    | Silence
+    | Alone
+    | Left
 )
 
 

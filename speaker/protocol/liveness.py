@@ -41,6 +41,7 @@ class Peer:
     witnessed_sequence: int = -1
     asks: int = 0  # since its last sign of life
     asked_at: float = -math.inf
+    silent_s: float = 0.0  # how long it had been when its last frame came, if it had to be asked
     heard: bytes = b""  # whom it hears, packed as received
     hears_us: bool = False
     deaf_since: float = math.inf  # since when it lists others but not us
@@ -155,6 +156,7 @@ class Peers:
         else:
             changed = rank != peer.rank or beat.flags != peer.flags
         peer.sequence = beat.sequence
+        peer.silent_s = now - peer.heard_at if peer.asks and peer.alive else 0.0
         peer.heard_at = now
         peer.asks = 0
         peer.alive = not leaving
@@ -174,7 +176,7 @@ class Peers:
             changed = True
         return peer, changed
 
-    def silent(self, now: float, *, drained: bool) -> tuple[list[Peer], list[Peer]]:
+    def silent(self, now: float) -> tuple[list[Peer], list[Peer]]:
         """Return the peers to ask for a sign of life now, and those that are dead as of now."""
         asked: list[Peer] = []
         dead: list[Peer] = []
@@ -188,7 +190,7 @@ class Peers:
                 peer.asks += 1
                 peer.asked_at = now
                 asked.append(peer)
-            elif drained:
+            else:
                 peer.alive = False
                 dead.append(peer)
         return asked, dead

@@ -24,6 +24,7 @@ from speaker.protocol.events import (
     Probe,
     Release,
     ReleaseCause,
+    Silence,
     Take,
 )
 from speaker.protocol.liveness import Peers
@@ -78,9 +79,11 @@ class Segment:
         beat = self._codec.decode(payload)
         peer, changed = self._peers.receive(beat, now)
         tail = beat.tail
-        if tail.plain and not changed:
+        if tail.plain and not changed and not peer.silent_s:
             return ()
         actions: list[Action] = []
+        if peer.silent_s:
+            actions.append(Silence(self.name, peer.node, peer.silent_s))
         concerned: Iterable[bytes] = ()
         born = peer.known_since == now and peer.alive
         if tail.claims is not None:
@@ -105,8 +108,10 @@ class Segment:
         return self._voice.greet(now)
 
     def tick(self, now: float, *, drained: bool) -> Sequence[Action]:
-        """Beat, ask, bury and look again, each if it is due."""
-        asked, dead = self._peers.silent(now, drained=drained)
+        """Beat, ask, bury and look again, each if it is due; only beat unless `drained`."""
+        if not drained:
+            return self._beat(now)
+        asked, dead = self._peers.silent(now)
         actions: list[Action] = []
         if dead or (self._is_fit(now) and not self._voice.flags & frame.Flag.FIT):
             actions += self._look(self._contests, now)
@@ -115,9 +120,7 @@ class Segment:
             actions += self._look(due, now)
         actions += [PeerChanged(self.name, p.node, False, PeerCause.SILENT) for p in dead]
         actions += self._voice.ask(asked, now)
-        if now >= self._voice.next_beat_at:
-            actions += self._voice.scheduled_beat(now)
-            self._peers.expire(now)
+        actions += self._beat(now)
         self._silence_at = self._peers.next_deadline()
         return actions
 
@@ -243,6 +246,12 @@ class Segment:
             )
             for contest in self._contests.values()
         ]
+
+    def _beat(self, now: float) -> Sequence[Action]:
+        if now < self._voice.next_beat_at:
+            return ()
+        self._peers.expire(now)
+        return self._voice.scheduled_beat(now)
 
     def _is_fit(self, now: float) -> bool:
         own = self._own

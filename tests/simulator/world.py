@@ -180,6 +180,8 @@ class Node:
                 case events.PeerChanged():
                     if action.cause is events.PeerCause.SILENT:
                         world.deaths.append((world.now, self.name, action.node))
+                case events.Silence():
+                    world.silences.append((self.name, action))
                 case events.Left():
                     self.left = True
                     self.core = None
@@ -215,6 +217,7 @@ class World:
         self.actions: collections.Counter[str] = collections.Counter()
         self.log: list[tuple[float, str, events.Action]] = []
         self.deaths: list[tuple[float, str, str]] = []
+        self.silences: collections.deque[tuple[str, events.Silence]] = collections.deque(maxlen=99)
         self.recorded: collections.deque[bytes] = collections.deque(maxlen=5_000)
         self.on_move: list[Callable[[str, events.Address | None], None]] = []
         self._last_arrival: dict[tuple[str, str], float] = {}

@@ -57,9 +57,26 @@ def test_nobody_dies_by_a_tick_that_did_not_find_the_sockets_empty():
     assert node.core is not None
     for later in range(1, 40):
         actions = node.core.handle(events.Tick(drained=False), world.now + later / 20)
-        assert not any(isinstance(action, events.PeerChanged) for action in actions)
-    actions = node.core.handle(events.Tick(drained=True), world.now + 2.0)
+        assert all(isinstance(action, events.SendHeartbeat) for action in actions)
+    actions = [
+        action
+        for later in range(const.ASKS + 1)
+        for action in node.core.handle(events.Tick(drained=True), world.now + 2.0 + later / 20)
+    ]
     assert any(isinstance(action, events.PeerChanged) for action in actions)
+
+
+def test_how_long_a_live_peer_was_silent_is_told_when_it_had_to_be_asked():
+    world = group("ab")
+    world.run(10.0)
+    assert not world.silences
+    world.nodes["a"].pause()
+    world.run(0.2)
+    world.nodes["a"].resume()
+    world.run(1.0)
+    (silence,) = [told for name, told in world.silences if name == "b"]
+    assert silence.node == "a"
+    assert 0.15 <= silence.silent_s <= 0.25
 
 
 def test_a_peer_that_only_others_hear_lives_on_for_a_second():

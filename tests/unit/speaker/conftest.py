@@ -4,16 +4,23 @@
 Each runs in a forked child, because a process that enters a namespace can not come back.
 """
 
+import asyncio
 import ctypes
+import inspect
 import os
 import pathlib
 import traceback
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
+
+from tests.unit.speaker import lan
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 REFUSED = 77
+WITHIN_S = 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,11 +56,20 @@ def run_apart(pyfuncitem: pytest.Function, report: int) -> int:
             os.write(report, str(error).encode())
             return REFUSED
         names = pyfuncitem._fixtureinfo.argnames
-        pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+        made = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+        if inspect.iscoroutine(made):
+            asyncio.run(bounded(made))
     except BaseException:  # noqa: BLE001 - the parent raises it
         os.write(report, traceback.format_exc().encode())
         return 1
     return 0
+
+
+async def bounded(test: Coroutine[Any, Any, None]) -> None:
+    """Run a test, but not for ever, and close what it left open."""
+    with lan.closing:
+        async with asyncio.timeout(WITHIN_S):
+            await test
 
 
 def enter_namespaces() -> None:

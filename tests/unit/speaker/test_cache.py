@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from contract import child, pool
-from speaker import errors
+from speaker import errors, knowledge
 from speaker.cluster import cache, view
 
 KNOWN = view.KnownChild(
@@ -26,19 +26,38 @@ KNOWN = view.KnownChild(
     status={},
     announced=None,
 )
+NODE = view.OwnNode(
+    ready=False,
+    network_unavailable=True,
+    cordoned=True,
+    excluded=True,
+    address=ipaddress.ip_address("192.0.2.1"),
+)
 BALANCER = view.Balancer("front", ("2001:db8::/120",), pool.Pool.parse(["2001:db8::/120"]), False)
 
 
 def test_what_is_written_is_read_again(tmp_path: pathlib.Path) -> None:
     file = cache.Cache(tmp_path / "run" / "speaker.json")
-    file.write([KNOWN], [BALANCER])
+    file.write([KNOWN], [BALANCER], NODE)
     read = file.read()
     assert read is not None
     children, balancers = view.Children(), view.Balancers()
-    children.apply(read[0])
-    balancers.apply(read[1])
+    children.apply(read.children)
+    balancers.apply(read.balancers)
     assert list(children.by_key.values()) == [KNOWN]
     assert balancers.by_name == {"front": BALANCER}
+    known = knowledge.Knowledge("n1")
+    assert read.node is not None
+    assert known.take_node(read.node)
+    assert known.node == NODE
+
+
+def test_a_file_of_a_release_that_kept_no_node_is_read(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "speaker.json"
+    path.write_text('{"format":1,"children":[],"balancers":[]}', encoding="ascii")
+    read = cache.Cache(path).read()
+    assert read is not None
+    assert read.node is None
 
 
 def test_without_a_file_there_is_nothing_to_go_on_with(tmp_path: pathlib.Path) -> None:
@@ -63,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = cache.Cache(tmp_path / "speaker.json")
-    file.write([KNOWN], [BALANCER])
+    file.write([KNOWN], [BALANCER], None)
     before = (tmp_path / "speaker.json").read_bytes()
 
     def full(_: int) -> None:
@@ -71,12 +90,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(errors.SpeakerError, match="No space left"):
-        file.write([], [])
+        file.write([], [], None)
     assert [path.name for path in tmp_path.iterdir()] == ["speaker.json"]
     assert (tmp_path / "speaker.json").read_bytes() == before
 
 
 def test_without_a_path_nothing_is_kept() -> None:
     nowhere = cache.Cache(None)
-    nowhere.write([KNOWN], [BALANCER])
+    nowhere.write([KNOWN], [BALANCER], None)
     assert nowhere.read() is None
