@@ -66,12 +66,12 @@ def parsed(text: str, line: int) -> Iterator[Step]:
     shown: list[str] = []
     begun = line
     for number, row in enumerate(text.splitlines(), start=line):
-        if row.startswith("$ "):
+        if command and not shown and _is_unfinished("\n".join(command)):
+            command.append(row)
+        elif row.startswith("$ "):
             if command:
                 yield Step(begun, "\n".join(command), tuple(shown))
             command, shown, begun = [row[2:]], [], number
-        elif _is_unfinished("\n".join(command)):
-            command.append(row)
         else:
             shown.append(row)
     if command:
