@@ -152,6 +152,7 @@ def _add_lab_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     machines.node(options.nodes)
+    values = _values(options.values)
     preflight.extend_path()
     ready = programs.ready_folder()
     preflight.check(build=ready is None)
@@ -163,7 +164,7 @@ def _run(options: argparse.Namespace) -> int:
             programs=str(ready or programs.build(progress.Progress())),
             nodes=options.nodes,
             product=options.product,
-            values=_values(options.values),
+            values=values,
             changes=tuple(options.changes),
             metacontroller=binary,
             metacontroller_name=name,

@@ -53,6 +53,7 @@ class Cluster:
         await network.make_switches()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._control_plane.start())
+            tasks.create_task(asyncio.to_thread(images.compile_ahead))
             tasks.create_task(self._make_machines())
         self._told.say("the API server is ready")
         administrator = self._control_plane.identities.token(controlplane.ADMINISTRATOR)

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ PROGRAMS = {
     "ip": "iproute2",
     "mount": "mount",
     "nft": "nftables",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
 }
 
@@ -30,6 +32,9 @@ KERNEL = {
     "virtual cables (module veth)": "ip link add trial1 type veth peer name trial2",
     "nftables (module nf_tables)": "nft add table inet lab",
 }
+
+CONTAINED = "import contract.names, yaml"  # from the checkout, and from beside the interpreter
+REFUSED = "refused"
 
 # Debian leaves the administrator's programs out of an ordinary user's PATH.
 ADMINISTRATORS_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -97,6 +102,7 @@ def _lacks(*, build: bool) -> Iterator[str]:
         yield from _go_lacks()
     if all(map(shutil.which, PROGRAMS)):
         yield from _namespace_lacks()
+        yield from _container_lacks()
 
 
 def _go_lacks() -> Iterator[str]:
@@ -137,6 +143,28 @@ def _namespace_lacks() -> Iterator[str]:
         yield f"user namespaces are refused ({said}): {namespace_advice()}"
     for ability in answer.stdout.splitlines():
         yield f"the kernel refuses {ability}: load or enable it as root"
+
+
+def _container_lacks() -> Iterator[str]:
+    """Try whether a program of ours starts with the rights of a lab's container, which are none."""
+    trial = [
+        *("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
+        *(sys.executable, "-c", CONTAINED),
+    ]
+    answer = subprocess.run(
+        [*sandbox.UNSHARE, "sh", "-c", f"{shlex.join(trial)} || echo {REFUSED}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=sandbox.CHECKOUT,
+    )
+    if REFUSED in answer.stdout:
+        last = answer.stderr.strip().rpartition("\n")[2]
+        yield (
+            f"a program without an administrator's rights cannot run {sys.executable} in "
+            f"{sandbox.CHECKOUT} ({last}): let user {os.getuid()} itself read both, and all "
+            "that the virtual environment leads to"
+        )
 
 
 def namespace_advice() -> str:

@@ -76,6 +76,7 @@ metadata:
     app.kubernetes.io/component: upkeep
 spec:
   serviceAccountName: {{ .account }}
+  enableServiceLinks: false
   restartPolicy: Never
   {{- with $root.Values.images.pullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 2 }}

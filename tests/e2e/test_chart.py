@@ -208,3 +208,15 @@ def test_an_account_may_do_what_the_document_says_and_nothing_else(rights, accou
     block = "\n".join([f"{helm.NAMESPACE}/{account}", *(f"  {row}" for row in rows), ""])
 
     assert block in DOCUMENT.read_text()
+
+
+def test_no_pod_is_told_of_the_services_around_it(lab):
+    """A variable for each of a namespace's Services could be taken for a setting."""
+    rendered = helm.template(lab, "--dry-run=server")
+    pods = [
+        found["spec"]["template"]["spec"]
+        for kind in ("Deployment", "DaemonSet", "Job")
+        for found in of_kind(rendered, kind).values()
+    ]
+
+    assert [pod["enableServiceLinks"] for pod in pods] == [False] * 4

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,23 @@ def test_the_logs_are_listed_and_printed(logs: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == "etcd\nnode-1/pod\n"
     assert cli.main(["logs", "node-1/pod"]) == 0
     assert capsys.readouterr().out == "a pod � says hello\n"
+
+
+def test_a_containers_logs_are_found_by_its_name_as_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sandbox, "LOGS", tmp_path)
+    written = {"node-1/a_b_speaker": 2, "node-1/a_z_speaker": 1, "node-11/a_c_speaker": 3}
+    for name, moment in written.items():
+        path = tmp_path / f"{name}.log"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{name}\n")
+        os.utime(path, (moment, moment))
+    assert cli.main(["logs", "speaker-node-1"]) == 0
+    assert capsys.readouterr().out == "node-1/a_z_speaker\nnode-1/a_b_speaker\n"
+    assert cli.main(["logs", "speaker"]) == 0
+    assert capsys.readouterr().out.endswith("node-11/a_c_speaker\n")
+    assert cli.main(["logs", "speaker-node-2"]) == 1
 
 
 def test_an_unknown_log_is_answered_with_those_that_there_are(
@@ -63,6 +81,13 @@ def test_a_wrong_number_of_nodes_is_refused_before_anything_starts(
 ) -> None:
     assert cli.main(["run", "--nodes", count, "--", "true"]) == 1
     assert f"a lab has 1 to 80 nodes, not {count}" in capsys.readouterr().err
+
+
+def test_a_file_of_values_that_is_not_there_is_named_before_anything_starts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["run", "--values", "no.yaml", "--", "true"]) == 1
+    assert "there is no file no.yaml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["node"], ["node", "explode", "node-1"]])

@@ -132,3 +132,9 @@ def test_programs_of_the_administrator_are_found(monkeypatch: pytest.MonkeyPatch
         ["/bin/sh", "-c", "echo $PATH"], capture_output=True, text=True, check=True
     )
     assert answer.stdout.strip() == "/usr/bin:/usr/sbin:/usr/local/sbin:/sbin"
+
+
+def test_an_interpreter_that_a_container_cannot_run_is_named(path: Path) -> None:
+    program(path, "unshare", "echo /opt/python: Permission denied >&2; echo refused")
+    with pytest.raises(errors.LabError, match=r"Permission denied\): let user \d+ itself read"):
+        preflight.check(build=False)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What stands for later releases of the product, in tests of upgrades."""
