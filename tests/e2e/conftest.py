@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 import contextlib
+import json
 import os
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from contract import names
 from lab import errors, inside
 from tests.e2e import people
 
@@ -66,6 +68,31 @@ def user(lab: inside.Lab, request: pytest.FixtureRequest, balancer: people.Balan
     """A user of that balancer, with a namespace of their own."""
     # After the balancer, so that it is taken away first: nobody keeps a balancer busy that goes.
     return people.User(lab, request.getfixturevalue("namespace"), balancer.name)
+
+
+@pytest.fixture
+def unguarded(lab: inside.Lab) -> Iterator[None]:
+    """The time before the policy on annotations, from which a Service may have a wrong one."""
+    policy = ("validatingadmissionpolicybinding", "l2lb-annotations")
+    binding = lab.get(*policy)
+    for field in ("creationTimestamp", "generation", "resourceVersion", "uid"):
+        binding["metadata"].pop(field, None)
+    lab.kubectl("delete", *policy)
+    inside.until(lambda: _may_write_nonsense(lab), "a wrong annotation is not refused any more")
+    yield
+    lab.kubectl("create", "-f", "-", standard_input=json.dumps(binding))
+    inside.until(lambda: not _may_write_nonsense(lab), "a wrong annotation is refused again")
+
+
+def _may_write_nonsense(lab: inside.Lab) -> bool:
+    service = people.User(lab, "default", "nobody").manifest("nonsense", count="many")
+    try:
+        lab.kubectl("create", "--dry-run=server", "-f", "-", standard_input=json.dumps(service))
+    except inside.CommandError as error:
+        if names.SERVICE_IP_COUNT not in str(error):
+            raise
+        return False
+    return True
 
 
 @pytest.fixture

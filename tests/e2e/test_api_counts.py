@@ -130,6 +130,7 @@ def test_an_exhausted_pool_is_told_and_what_comes_free_is_given_at_once(user, ba
         (names.SERVICE_ADDRESSES, "fd00::1", "ipFamilies"),
     ],
 )
+@pytest.mark.usefixtures("unguarded")
 def test_what_means_nothing_changes_nothing_and_is_told(user, block, key, value, said):
     user.serve("web", count="2")
     user.gets("web", block.v4(1), block.v4(2))

@@ -151,6 +151,7 @@ def test_kube_proxy_and_others_leave_the_children_alone(user):
     assert all("nodePort" not in port for port in item["spec"]["ports"])
 
 
+@pytest.mark.usefixtures("unguarded")
 def test_a_user_reads_what_happened_in_the_events(lab, user):
     user.serve("web", count="many")
     user.condition("web", "InvalidAnnotation")
