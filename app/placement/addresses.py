@@ -2,8 +2,9 @@
 """Which Service has which addresses.
 
 What exists is kept first, for all Services; then what a Service's status already lists is taken
-back; then requests are met; then the lowest free addresses are given out. Each step goes through
-the Services in creation order, so that a later one never takes what an earlier one could keep.
+back; then requests are met, or the place of one that cannot be met is left empty; then the lowest
+free addresses are given out. Each step goes through the Services in creation order, so that a
+later one never takes what an earlier one could keep.
 """
 
 import heapq
@@ -158,6 +159,7 @@ class _Service:
         default_factory=lambda: {v: [] for v in VERSIONS},
     )
     wanted: dict[int, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
+    refused: dict[int, int] = field(default_factory=lambda: dict.fromkeys(VERSIONS, 0))
     shortfalls: list[model.Shortfall] = field(default_factory=list)
 
     def all_seats(self) -> Iterator[Seat]:
@@ -166,6 +168,10 @@ class _Service:
 
     def missing(self, version: int) -> int:
         return self.wanted[version] - len(self.seats[version])
+
+    def fillable(self, version: int) -> int:
+        """Return how many seats any address may take: a refused request is not met by another."""
+        return self.missing(version) - self.refused[version]
 
     def settle_counts(self, book: _Book, members: int) -> None:
         """Fix how many addresses are wanted; give up the last of those that are too many."""
@@ -270,6 +276,7 @@ def _meet_requests(book: _Book, services: Iterable[_Service]) -> None:
         evicted = False
         for service in asking:
             service.shortfalls = []
+            service.refused = dict.fromkeys(VERSIONS, 0)
             for version in VERSIONS:
                 evicted |= _meet_requests_of(book, service, version)
 
@@ -282,8 +289,10 @@ def _meet_requests_of(book: _Book, service: _Service, version: int) -> bool:
         if any(seat.address == address for seat in service.seats[version]):
             continue
         if address not in book.pool:
+            service.refused[version] += 1
             service.shortfalls.append(model.NotInPool(address))
         elif (blocker := book.blocker(address, service.wish)) is not None:
+            service.refused[version] += 1
             service.shortfalls.append(model.Taken(address, blocker.key))
         else:
             if service.missing(version) <= 0:
@@ -304,22 +313,23 @@ def _fill(book: _Book, services: Sequence[_Service]) -> None:
         if (empty := _empty_family(service)) is not None:
             withheld.add(index)
             _give_back(book, service)
-            service.shortfalls.append(model.OneFamilyOnly(empty))
+            if not service.refused[empty]:
+                service.shortfalls.append(model.OneFamilyOnly(empty))
     for index, service in enumerate(services):
         if index in withheld:
             continue
         if withheld:
             _fill_service(book, service)
         service.shortfalls += [
-            model.PoolExhausted(version, service.missing(version))
+            model.PoolExhausted(version, service.fillable(version))
             for version in VERSIONS
-            if service.missing(version) > 0
+            if service.fillable(version) > 0
         ]
 
 
 def _fill_service(book: _Book, service: _Service) -> None:
     for version in VERSIONS:
-        while service.missing(version) > 0:
+        while service.fillable(version) > 0:
             address = book.take_free(version, service.wish)
             if address is None:
                 break

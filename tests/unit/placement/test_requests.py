@@ -37,14 +37,32 @@ def test_a_request_goes_before_an_older_service_that_wants_any():
     assert scenes.assigned(answer) == ["192.0.2.1"]
 
 
-def test_of_two_requests_the_older_service_wins_and_the_other_is_told():
+def test_of_two_requests_the_older_service_wins_and_the_other_waits_and_is_told():
     answer = four(
         requesting("192.0.2.1", name="a", created=0.0),
         requesting("192.0.2.1", name="b", created=1.0),
     )
     assert scenes.assigned(answer, "a") == ["192.0.2.1"]
-    assert scenes.assigned(answer, "b") == ["192.0.2.2"]
+    assert scenes.assigned(answer, "b") == []
     assert scenes.shortfalls(answer, "b") == (model.Taken(address("192.0.2.1"), ("shop", "a")),)
+
+
+def test_a_request_that_waits_is_met_once_its_address_comes_free():
+    waiting = requesting("192.0.2.1", name="b", created=1.0)
+    four(requesting("192.0.2.1", name="a", created=0.0), waiting)
+    assert scenes.assigned(four(waiting), "b") == ["192.0.2.1"]
+
+
+def test_beside_a_request_that_cannot_be_met_only_the_other_places_are_filled():
+    answer = four(requesting("198.51.100.1", ipv4=3))
+    assert scenes.assigned(answer) == ["192.0.2.1", "192.0.2.2"]
+    assert scenes.shortfalls(answer) == (model.NotInPool(address("198.51.100.1")),)
+
+
+def test_a_service_that_requires_both_families_gets_none_while_its_request_waits():
+    answer = four(requesting("198.51.100.1", ipv6=1, both_or_none=True))
+    assert scenes.assigned(answer) == []
+    assert scenes.shortfalls(answer) == (model.NotInPool(address("198.51.100.1")),)
 
 
 def test_a_request_replaces_what_was_not_requested_in_the_same_child():
