@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from app import application, collector, errors, logs, settings, tls
+from app.page import server as page
 
 
 def main() -> int:
@@ -56,15 +57,16 @@ def _config(chosen: settings.Settings) -> uvicorn.Config:
 
 async def _serve(chosen: settings.Settings, config: uvicorn.Config) -> None:
     server = uvicorn.Server(config)
-    if config.ssl is None:
+    async with page.serving(chosen):
+        if config.ssl is None:
+            await server.serve()
+            return
+        certificate = tls.Certificate(config.ssl, Path(chosen.tls_cert), Path(chosen.tls_key))
+        following = asyncio.create_task(certificate.follow())
         await server.serve()
-        return
-    certificate = tls.Certificate(config.ssl, Path(chosen.tls_cert), Path(chosen.tls_key))
-    following = asyncio.create_task(certificate.follow())
-    await server.serve()
-    following.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await following
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -33,6 +34,7 @@ class Settings:
     kube_api: str = ""
     kube_token_file: str = ""
     kube_ca_file: str = ""
+    page_listen: tuple[str, int] | None = None
 
     @property
     def keys(self) -> annotations.Keys:
@@ -72,6 +74,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         kube_api=texts.get("kube_api", ""),
         kube_token_file=texts.get("kube_token_file", ""),
         kube_ca_file=texts.get("kube_ca_file", ""),
+        page_listen=_endpoint(texts, "page_listen"),
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise errors.SettingsError("--tls-cert and --tls-key go together: set both or none")
@@ -110,9 +113,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--tls-cert", help="PEM file; with --tls-key the webhook speaks HTTPS")
     add("--tls-key", help="PEM file of the certificate's key")
-    add("--kube-api", help="URL to post Events to (default: the cluster whose Pod this is)")
-    add("--kube-token-file", help="file with the token for --kube-api, read anew for each Event")
+    add("--kube-api", help="URL of the API server (default: that of the cluster whose Pod this is)")
+    add("--kube-token-file", help="file with the token for --kube-api, read anew for each request")
     add("--kube-ca-file", help="PEM file of the authority that signed --kube-api's certificate")
+    add(
+        "--page-listen",
+        help=(
+            "address and port of the page that shows balancers and addresses, like "
+            "127.0.0.1:8081, for kubectl port-forward (default: nowhere)"
+        ),
+    )
     return parser
 
 
@@ -127,6 +137,20 @@ def _number(texts: Mapping[str, str], name: str, default: int, *, least: int = 1
             f"{_flag(name)} is {text!r}: write a whole number from {least} to {most}"
         )
     return int(text)
+
+
+def _endpoint(texts: Mapping[str, str], name: str) -> tuple[str, int] | None:
+    text = texts.get(name, "")
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        return str(address), _number({name: port}, name, 0, least=0, most=_MAX_PORT)
+    except ValueError:
+        raise errors.SettingsError(
+            f"{_flag(name)} is {text!r}: write an address and a port, like 127.0.0.1:8081"
+        ) from None
 
 
 def _one_of(texts: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

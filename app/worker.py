@@ -64,7 +64,7 @@ class Worker:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 max_workers=1,  # more would only share the same core
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare,
+                initializer=prepare,
             )
         return self._pool
 
@@ -76,7 +76,8 @@ def answer(hook: str, body: bytes, context: call.Call) -> Result:
     return hooks.encode(given.body), call.Answer({}, given.told, dict(given.left_alone))
 
 
-def _prepare() -> None:
+def prepare() -> None:
+    """Make a process that was just started end with its parent, however that ends."""
     collector.relax()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -55,3 +55,24 @@ def test_help_names_every_flag(capsys):
     text = capsys.readouterr().out
     for name in settings.Settings.__dataclass_fields__:
         assert "--" + name.replace("_", "-") in text
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1:8081", ("127.0.0.1", 8081)),
+        ("[::1]:8081", ("::1", 8081)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("", None),
+    ],
+)
+def test_the_page_is_served_where_the_setting_says(text, endpoint):
+    assert settings.read([], {"L2LB_PAGE_LISTEN": text}).page_listen == endpoint
+
+
+@pytest.mark.parametrize(
+    "text", ["8081", "localhost:8081", "127.0.0.1", "127.0.0.1:", ":1", "::1:x"]
+)
+def test_a_place_for_the_page_that_cannot_be_is_refused_with_one_that_can(text):
+    with pytest.raises(errors.SettingsError, match=r"write an address and a port, like 127\.0"):
+        settings.read(["--page-listen", text], {})
