@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # These install what the lab's product has installed already.
 ALONE := tests/e2e/test_admission.py tests/e2e/test_chart.py
-SOURCES := app contract speaker lab bench chart tests
+SOURCES := app cli contract speaker lab bench chart tests
 
 SCENARIOS := failover handover share spread calm noise idle answers announce
 
