@@ -18,9 +18,9 @@ from contract.names import AssignedReason
 # Siblings are created one after another, within milliseconds; one that has not come by then is
 # forbidden or its name is taken, and the others are shown without it.
 SIBLING_WAIT_S: Final = 3.0
-# A balancer that exists answers a new Service within a second; a webhook outage is repaired by
-# Metacontroller's resync, which only makes this condition come and go.
-BALANCER_WAIT_S: Final = 5.0
+# A balancer that exists answers a new Service within a second, and one more than its resync period
+# after a failed call; only what is not answered by then is said to ask for a balancer that is not.
+BALANCER_WAIT_S: Final = 15.0
 IP_MODE: Final = "VIP"  # KEP-1860; left out, each sync would write twice in vain
 
 
