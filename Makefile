@@ -29,10 +29,13 @@ e2e: $(READY)  ## end-to-end tests on a real API server: without the product, th
 	@$(BIN)/python -m lab run --no-product --nodes 1 -- $(BIN)/python -m pytest $(ALONE)
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e $(ALONE:%=--ignore=%)
 
-soak: $(READY)  ## hours of speakers in virtual time: random trouble, then nothing but lost frames
+soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an hour of random ones
 	@$(BIN)/python -m tests.simulator trouble --runs 500
 	@$(BIN)/python -m tests.simulator trouble --runs 500 --loss 0.05 --rough
 	@$(BIN)/python -m tests.simulator losses --hours 1 --loss 0.05
+	@FAULTS=all $(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e/faults
+	@$(BIN)/python -m tests.e2e.faults.report
+	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m tests.e2e.soak $(SOAK_ARGS)
 
 image: $(READY)  ## what the images would hold, built without an engine: it starts and answers
 	@$(BIN)/python -m pytest tests/image

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from lab import inside
+from tests.e2e.faults import programs as processes
+from tests.e2e.faults import stage, trial
+from tests.e2e.faults import switch as segment
+from tests.e2e.faults import upstream as way
+
+
+@pytest.fixture(scope="session")
+def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
+    """The stage, which all rows share: each must leave it as it was."""
+    name = f"faults-{uuid.uuid4().hex[:6]}"
+    with stage.namespace(lab, name):
+        made = stage.Stage(lab, name)
+        made.install()
+        yield made
+        made.remove()
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest, whole: inside.Lab, prepared: stage.Stage) -> trial.Trial:
+    """The row that the test states; afterwards every node is on, whatever happened."""
+    if request.function.row.long and os.environ.get("FAULTS") != "all":
+        pytest.skip("it takes minutes: 'make soak' runs it, and FAULTS=all")
+    return trial.Trial(request.function.row, prepared)
+
+
+@pytest.fixture
+def switch(lab: inside.Lab) -> segment.Switch:
+    return segment.Switch(lab)
+
+
+@pytest.fixture
+def programs(lab: inside.Lab) -> processes.Programs:
+    return processes.Programs(lab)
+
+
+@pytest.fixture
+def upstream(lab: inside.Lab) -> way.Upstream:
+    return way.Upstream(lab)
+
+
+@pytest.fixture
+def rival(lab: inside.Lab) -> str:
+    """A machine on the segment that is no node of ours."""
+    name = "rival"
+    if name not in lab.run(None, "ip", "netns", "list"):
+        lab.change("machine", "add", name)
+    return name

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""What a row of the matrix states, and which rows there are."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+F = TypeVar("F", bound=Callable[..., None])
+
+HAND_OVER_S = 1.0  # two may answer for so long at most; a healthy machine needs some milliseconds
+GROUPS = ("speaker", "node", "network", "control_plane", "users")  # test_<group>.py, in order
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One fault. `may` completes 'may be lost:', `never` 'must not be lost, or happen:'.
+
+    `overlap_s` bounds how long two nodes answer for an address, and `two` says why it may be
+    longer than a hand-over. A `long` row runs only where the environment has `FAULTS=all`.
+    """
+
+    fault: str
+    may: str
+    never: str
+    overlap_s: float = HAND_OVER_S
+    two: str = ""
+    long: bool = False
+    group: str = ""
+
+    @property
+    def slug(self) -> str:
+        """The name of its result's file."""
+        words = "".join(c if c.isalnum() else " " for c in f"{self.group} {self.fault}".lower())
+        return "-".join(words.split())
+
+
+def row(fault: str, *, may: str, never: str, **more: float | str | bool) -> Callable[[F], F]:
+    """Make a test a row of the matrix; its module names the group."""
+
+    def mark(test: F) -> F:
+        group = test.__module__.rpartition(".")[2].removeprefix("test_")
+        stated = Row(fault, may, never, group=group, **more)  # type: ignore[arg-type] # the caller's names
+        test.row = stated  # type: ignore[attr-defined] # read by `rows` and by the fixture
+        return test
+
+    return mark
+
+
+def rows() -> Iterator[Row]:
+    """Return all rows, in the order in which they stand in the files."""
+    for group in GROUPS:
+        module = importlib.import_module(f"{__package__ or 'tests.e2e.faults'}.test_{group}")
+        for found in vars(module).values():
+            if isinstance(stated := getattr(found, "row", None), Row):
+                yield stated
+
+
+RESULTS = Path(__file__).resolve().parents[3] / "dist" / "faults"

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""What every row of the matrix starts from and must come back to: a Service that is reachable."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from contract import announcement, child, names
+from lab import client, inside
+from tests.e2e import people
+
+NODES = ("node-1", "node-2", "node-3", "node-4")
+BACKEND = "node-5"  # carries the Pods and never announces: no fault takes a Pod with it
+SERVICE = "web"
+COUNT = 2  # of each family
+POOLS = ("10.77.0.130-10.77.0.239", "fd77::1000-fd77::10ff")
+FAILBACK_DELAY = "1s"  # instead of 30 s, so that rows end sooner; taking over does not depend on it
+RIGHT_WITHIN_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kept:
+    """One child as it should be: its address and its nodes, the preferred one first."""
+
+    address: str
+    nodes: tuple[str, ...]
+    said: str | None  # the node that its status names
+    reason: names.AnnouncedReason | None
+
+
+class Stage:
+    """A balancer on four nodes, and a dual-stack Service with Pods on the fifth."""
+
+    def __init__(self, lab: inside.Lab, namespace: str, *, label: str = "test/faults") -> None:
+        self.lab = lab
+        self.label = label
+        self.outside = client.Client(lab)
+        self.balancer: people.Balancer
+        self.namespace = namespace
+        self.macs = {self._mac(node): node for node in lab.nodes()}
+
+    def install(self) -> None:
+        """Make everything, and wait until the client is served."""
+        self.label_nodes(*NODES)
+        self.balancer = people.Balancer(
+            self.lab, POOLS, selector={self.label: ""}, failbackDelay=FAILBACK_DELAY
+        )
+        self.user = people.User(self.lab, self.namespace, self.balancer.name)
+        self.lab.apply(_deployment(self.namespace))
+        self.user.serve(SERVICE, count=str(COUNT), ipFamilyPolicy="RequireDualStack")
+        self.addresses: Sequence[str] = self.user.addresses(SERVICE, 2 * COUNT)
+        self.lab.kubectl(
+            *("-n", self.namespace, "rollout", "status", "deployment/echo", "--timeout=60s")
+        )
+        for address in self.addresses:
+            self.until_served(address)
+
+    def remove(self) -> None:
+        """Take everything away."""
+        self.balancer.delete()
+        self.lab.kubectl("label", "node", "--all", f"{self.label}-")
+
+    def label_nodes(self, *nodes: str) -> None:
+        """Make nodes balancer nodes."""
+        self.lab.kubectl("label", "--overwrite", "node", *nodes, f"{self.label}=")
+
+    def until_served(self, address: str) -> None:
+        """Wait until the client reaches a Pod through an address."""
+        inside.until(
+            lambda: (self.outside.ask(address) or "").startswith(BACKEND),
+            f"{address} reaches a Pod",
+            within_s=RIGHT_WITHIN_S,
+        )
+
+    @contextlib.contextmanager
+    def services(self, new: Sequence[str], **asked: Any) -> Iterator[None]:
+        """Make Services at once; delete them at once, and see that nothing is left of them."""
+        self.lab.apply(*(self.user.manifest(name, **asked) for name in new))
+        try:
+            yield
+        finally:
+            self.lab.kubectl("-n", self.namespace, "delete", "--wait=false", "service", *new)
+            inside.until(
+                lambda: not [one for one in self._all_children() if one.service in new],
+                "no child of the deleted Services is left",
+                within_s=RIGHT_WITHIN_S,
+            )
+
+    @contextlib.contextmanager
+    def powered_off(self, node: str) -> Iterator[None]:
+        """Take a node's power, and give it back."""
+        self.lab.change("node", "kill", node)
+        try:
+            yield
+        finally:
+            self.lab.change("node", "start", node)
+
+    @contextlib.contextmanager
+    def cordoned(self, node: str) -> Iterator[None]:
+        """Have a node cordoned."""
+        self.lab.kubectl("cordon", node)
+        try:
+            yield
+        finally:
+            self.lab.kubectl("uncordon", node)
+
+    def until_said(self, address: str, reason: names.AnnouncedReason) -> None:
+        """Wait until the status of an address's child has a reason."""
+        inside.until(
+            lambda: reason in {one.reason for one in self.children() if one.address == address},
+            f"the status of {address} says {reason}",
+        )
+
+    def _all_children(self) -> list[child.Child]:
+        selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
+        listed = self.lab.items("services", "-n", self.namespace, "-l", selector)
+        return [child.decode(manifest) for manifest in listed]
+
+    def children(self, service: str = SERVICE) -> list[Kept]:
+        """Return what the cluster wants of a Service's addresses, and what the speakers say."""
+        return [_kept(manifest) for manifest in self.user.children(service)]
+
+    def wrong(self, now: Mapping[str, frozenset[str]]) -> str:
+        """Return what is not yet as it should be on the wire and in the cluster; empty: nothing."""
+        shown = sorted(self.user.ingress(SERVICE))
+        if shown != sorted(self.addresses):
+            return f"the Service shows {', '.join(shown)} and not {', '.join(self.addresses)}"
+        kept = self.children()
+        if sorted(one.address for one in kept) != shown:
+            return f"the children are of {', '.join(one.address for one in kept)}"
+        for one in kept:
+            answering = {self.machine_of(mac) for mac in now.get(one.address, ())}
+            if answering != {one.nodes[0]}:
+                return (
+                    f"{one.address} should be on {one.nodes[0]} and is answered by "
+                    f"{', '.join(sorted(answering)) or 'nobody'}"
+                )
+            if one.said != one.nodes[0]:
+                return f"{one.address} is on {one.nodes[0]}, and its status names {one.said}"
+        return ""
+
+    def machine_of(self, mac: str) -> str:
+        """Return the node with this MAC, or the MAC."""
+        return self.macs.get(mac, mac)
+
+    def _mac(self, node: str) -> str:
+        return self.lab.run(node, "cat", "/sys/class/net/eth0/address").strip()
+
+
+@contextlib.contextmanager
+def namespace(lab: inside.Lab, name: str) -> Iterator[None]:
+    """Have a namespace in which Pods can be created at once."""
+    lab.kubectl("create", "namespace", name)
+    inside.until(
+        lambda: lab.get("serviceaccount", "default", "-n", name),
+        f"namespace {name} got its default ServiceAccount",
+    )
+    yield
+    lab.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _kept(manifest: people.Json) -> Kept:
+    decoded = child.decode(manifest)
+    said = announcement.decode_status(manifest, address=decoded.address)
+    return Kept(
+        str(decoded.address),
+        tuple(decoded.nodes),
+        said.node if said else None,
+        said.reason if said else None,
+    )
+
+
+def _deployment(namespace: str) -> people.Json:
+    labels = {"app": "echo"}
+    container = {
+        "name": "echo",
+        "image": "example.com/echo",
+        "ports": [{"containerPort": 8080}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "echo", "namespace": namespace},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "nodeSelector": {"kubernetes.io/hostname": BACKEND},
+                    "containers": [container],
+                },
+            },
+        },
+    }

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.faults import matrix, report
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    return {
+        "when": "2026-11-23 16:00",
+        "load": 1.0,
+        "cores": 2,
+        "metacontroller": "the real one (/somewhere/metacontroller)",
+        "gap_s": 0.28,
+        "failed": 5,
+        "failed_elsewhere": 0,
+        "silent_s": 0.22,
+        "doubled_s": 0.121,
+        "right_s": 2.9,
+        "holders": {"10.77.0.130": ["node-1", "node-4", "node-1"], "fd77::1000": ["node-2"]},
+        "broken": [],
+    }
+
+
+def test_the_page_names_exactly_the_rows_that_exist() -> None:
+    assert report.faults_of(report.PAGE.read_text(encoding="utf-8")) == [
+        row.fault for row in matrix.rows()
+    ]
+
+
+def test_every_row_has_a_file_of_its_own() -> None:
+    slugs = [row.slug for row in matrix.rows()]
+    assert len(set(slugs)) == len(slugs)
+
+
+def test_a_row_says_what_was_measured_and_who_held_the_address(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    text = report.page([row], {row.slug: result})
+    assert report.faults_of(text) == [row.fault]
+    assert "| 0.28 | 5 | 0 | 0.22 | 0.12 | 2.9 | 1 → 4 → 1 | yes |" in text
+    assert "1 of 1 rows kept" in text
+    assert "somewhere" not in text
+
+
+def test_a_row_that_was_not_kept_says_how(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    broken = result | {"broken": ["10.77.0.130 was answered by two nodes for 3 s"]}
+    text = report.page([row], {row.slug: broken})
+    assert "| 10.77.0.130 was answered by two nodes for 3 s |" in text
+    assert "0 of 1 rows kept" in text
+
+
+def test_a_row_without_result_is_named_as_such(tmp_path: Path, result: dict[str, Any]) -> None:
+    first, *others = matrix.rows()
+    (tmp_path / f"{first.slug}.json").write_text(json.dumps(result))
+    page = tmp_path / "page.md"
+    assert report.main([str(tmp_path), "--page", str(page)]) == 0
+    text = page.read_text()
+    assert report.faults_of(text) == [row.fault for row in (first, *others)]
+    assert text.count("| not run") == len(others)
+
+
+def test_without_any_result_the_page_stays_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("as it was")
+    assert report.main([str(tmp_path), "--page", str(page)]) == 2
+    assert page.read_text() == "as it was"

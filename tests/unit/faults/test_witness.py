@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+import ipaddress
+
+from scapy.layers import inet6, l2
+
+from tests.e2e.faults import wire, witness
+
+V4, V6 = ipaddress.IPv4Address("10.77.0.130"), ipaddress.IPv6Address("fd77::1001")
+HOLDER = "52:54:00:77:00:0b"
+OURS = witness.MAC.hex(":")
+
+
+def test_an_arp_question_carries_its_number_and_so_does_its_answer() -> None:
+    asked = l2.Ether(witness.question(V4, 700))
+    assert (asked.dst, asked[l2.ARP].op, asked[l2.ARP].pdst) == ("ff:ff:ff:ff:ff:ff", 1, str(V4))
+    reply = l2.Ether(src=HOLDER, dst=asked.src) / l2.ARP(
+        op=2, hwsrc=HOLDER, psrc=str(V4), hwdst=asked[l2.ARP].hwsrc, pdst=asked[l2.ARP].psrc
+    )
+    assert witness.answer(bytes(reply)) == (V4, 700, HOLDER)
+
+
+def test_a_solicitation_is_what_scapy_would_send_and_its_answer_carries_the_number() -> None:
+    asked = l2.Ether(witness.question(V6, 65535))
+    again = l2.Ether(bytes(asked))
+    del again[inet6.ICMPv6ND_NS].cksum
+    assert bytes(again) == bytes(asked)
+    assert asked.dst == "33:33:ff:00:10:01"
+    assert asked[inet6.IPv6].dst == "ff02::1:ff00:1001"
+    reply = (
+        l2.Ether(src=HOLDER, dst=OURS)
+        / inet6.IPv6(src=str(V6), dst=asked[inet6.IPv6].src)
+        / inet6.ICMPv6ND_NA(tgt=str(V6))
+        / inet6.ICMPv6NDOptDstLLAddr(lladdr=HOLDER)
+    )
+    assert witness.answer(bytes(reply)) == (V6, 65535, HOLDER)
+
+
+def test_what_is_for_others_or_no_answer_is_not_taken_for_one() -> None:
+    question = witness.question(V4, 1)
+    assert witness.answer(question) is None
+    other = l2.Ether(src=HOLDER, dst=HOLDER) / l2.ARP(op=2, psrc=str(V4), pdst="198.18.0.1")
+    assert witness.answer(bytes(other)) is None
+    real = l2.Ether(src=HOLDER, dst=OURS) / l2.ARP(op=2, psrc=str(V4), pdst="10.77.0.100")
+    assert witness.answer(bytes(real)) is None
+
+
+def test_questions_that_the_same_macs_answered_make_a_run() -> None:
+    record = witness.Record(
+        asked=[1.0, 1.1, 1.2, 1.3, 1.4, 9.0],
+        answers=[{"a"}, {"a"}, set(), {"a", "b"}, {"b"}, set()],
+    )
+    assert record.runs(until=8.0) == [
+        (1.0, 1.1, 2, ["a"]),
+        (1.2, 1.2, 1, []),
+        (1.3, 1.3, 1, ["a", "b"]),
+        (1.4, 1.4, 1, ["b"]),
+    ]
+
+
+def test_times_of_two_answers_and_of_none_are_the_longest_in_a_row() -> None:
+    runs = (
+        wire.Run(0.0, 1.0, 11, frozenset({"a"})),
+        wire.Run(1.1, 1.3, 3, frozenset()),
+        wire.Run(1.4, 1.5, 2, frozenset({"a", "b"})),
+        wire.Run(1.6, 1.7, 2, frozenset({"b", "c"})),
+        wire.Run(1.8, 1.8, 1, frozenset({"b"})),
+        wire.Run(1.9, 1.9, 1, frozenset()),
+        wire.Run(2.0, 2.0, 1, frozenset({"b"})),
+    )
+    seen = wire.Seen(runs, every_s=0.1)
+    assert seen.silent_s == 0.3
+    assert seen.doubled_s == 0.4
+    assert [set(macs) for macs in seen.holders()] == [{"a"}, {"b"}]
+    assert seen.macs == {"a", "b", "c"}
