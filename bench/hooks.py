@@ -27,8 +27,19 @@ from typing import Any, Final
 import httpx
 
 from bench import requests
+from bench.common import table
 
 SIZES: Final = ((10, 5), (100, 20), (1000, 100))  # Services of 3 addresses, and nodes
+LARGE: Final = {"p50_ms": 250.0, "p99_ms": 500.0}
+BARS: Final = {
+    "balancer sync, 100 Services x 3, 20 nodes, at rest": {"p50_ms": 25.0},
+    "balancer sync, 100 Services x 3, 20 nodes, one Service comes and goes": {"p50_ms": 25.0},
+    "balancer sync, 1000 Services x 3, 100 nodes, at rest": LARGE,
+    "balancer sync, 1000 Services x 3, 100 nodes, one Service comes and goes": LARGE,
+    "service customize": {"p50_ms": 0.3},
+    "service sync, 3 children": {"p50_ms": 1.5},
+    "resident memory": {"all_mb": 250.0},
+}
 START_TIMEOUT_S: Final = 20.0
 WARM_UP_CALLS: Final = 3
 HEAD_ENDS: Final = b"\r\n\r\n"
@@ -43,13 +54,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--calls", type=int, default=60, help="large syncs a row (default: 60)")
     chosen = parser.parse_args(arguments)
+    rows = []
     with webhook() as (client, pid):
-        rows = list(_rows(client, pid, chosen.calls))
-    for row in rows:
-        print("  ".join(f"{key} {value}" for key, value in row.items()))
+        for row in _rows(client, pid, chosen.calls):
+            rows.append(table.judged(row, BARS.get(row["row"], {})))
+            print(table.line(rows[-1]), flush=True)
     if chosen.json is not None:
-        report = {"bench": "hooks", "load": os.getloadavg()[0], "cores": os.cpu_count()}
-        chosen.json.write_text(json.dumps(report | {"rows": rows}, indent=1), encoding="utf-8")
+        table.write(chosen.json, "hooks", __doc__, rows)
     return 0
 
 

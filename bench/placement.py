@@ -10,14 +10,13 @@ best of a few calls, in ms of processor time, which a busy machine changes least
 import argparse
 import dataclasses
 import gc
-import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from app.placement import loads, model, place
+from bench.common import table
 from contract.pool import Pool
 
 # Nodes, Services, addresses of each.
@@ -37,6 +36,7 @@ SIZES: Final = (
 )
 POOL: Final = Pool.parse(["10.0.0.0/8"])
 REPEAT: Final = 5
+SAME_MS: Final = 100.0  # while nothing changes, at the largest size
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,11 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     chosen = parser.parse_args(arguments)
     rows = []
     for size in SIZES:
-        rows.append(_row(*size))
-        print("  ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
+        rows.append(table.judged(_row(*size), {"same_ms": SAME_MS} if size == SIZES[-1] else {}))
+        print(table.line(rows[-1]), flush=True)
     if chosen.json is not None:
-        report = {"bench": "placement", "load": os.getloadavg()[0], "cores": os.cpu_count()}
-        chosen.json.write_text(json.dumps(report | {"rows": rows}, indent=1), encoding="utf-8")
+        table.write(chosen.json, "placement", __doc__, rows)
     return 0
 
 

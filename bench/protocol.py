@@ -9,13 +9,13 @@ import argparse
 import collections
 import ipaddress
 import itertools
-import json
 import pathlib
 import statistics
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bench.common import table
 from speaker.protocol import core, events
 
 INTERFACE: Final = "eth0"
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f" {row['received_us']:>8} {row['tick_us']:>8}  {row['share_of_a_core_percent']} %"
         )
     if options.json is not None:
-        options.json.write_text(json.dumps({"protocol": rows}, indent=2) + "\n")
+        table.write(options.json, "protocol", __doc__, rows)
     return 0
 
 

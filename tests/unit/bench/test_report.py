@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bench import results
-from bench.common import report
+from bench.common import report, table
 
 
 def row(*samples: float, more_is_better: bool = False, bars: tuple[report.Bar, ...] = ()):
@@ -83,3 +83,18 @@ def test_a_folder_without_results_makes_no_page(tmp_path):
     page = tmp_path / "page.md"
     assert results.main([str(tmp_path), "--page", str(page)]) == 2
     assert not page.exists()
+
+
+def test_a_bench_outside_of_a_lab_has_its_table_and_its_bars_on_the_page(tmp_path):
+    rows = [
+        table.judged({"row": "small", "p50_ms": 0.2}, {"p50_ms": 0.3}),
+        table.judged({"row": "large", "p50_ms": 300.0}, {"p50_ms": 250.0}),
+        table.judged({"row": "memory", "all_mb": 200}, {}),
+    ]
+    table.write(tmp_path / "hooks.json", "hooks", "How long the hooks take.", rows)
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    text = page.read_text()
+    missed = text.index("| hooks | large | p50_ms <= 250 | missed |")
+    assert missed < text.index("| hooks | small | p50_ms <= 0.3 | met |") < text.index("## hooks")
+    assert "| memory |  |  |  | 200 |" in text
