@@ -43,7 +43,7 @@ image: $(READY)  ## what the images would hold, built without an engine: it star
 examples: $(READY)  ## record examples/hooks/ anew in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.record
 
-bench: $(READY)  ## measure all beside MetalLB and keepalived, for more than an hour, into docs/benchmarks.md
+bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into docs/benchmarks.md
 	@$(BIN)/python -m bench.rivals.metallb || echo "MetalLB will be missing from the tables"
 	@mkdir -p dist/bench
 	@for name in $(SCENARIOS); do \
@@ -54,6 +54,13 @@ bench: $(READY)  ## measure all beside MetalLB and keepalived, for more than an 
 	  $(BIN)/python -m bench announce --json dist/bench/announce-off.json $(BENCH_ARGS)
 	@$(BIN)/python -m lab run --nodes 51 -- \
 	  $(BIN)/python -m bench idle --only l2 --json dist/bench/idle-50.json $(BENCH_ARGS)
+	@for name in scale expiry; do \
+	  $(BIN)/python -m lab run --nodes 6 $(METACONTROLLER:%=--metacontroller %) -- \
+	    $(BIN)/python -m bench $$name --json dist/bench/$$name.json $(BENCH_ARGS) || exit 1; \
+	done
+	@for name in hooks placement protocol; do \
+	  $(BIN)/python -m bench $$name --json dist/bench/$$name.json || exit 1; \
+	done
 	@$(BIN)/python -m bench results dist/bench
 
 lint: $(READY)  ## ruff, mypy strict, import linter
