@@ -260,7 +260,7 @@ class Driver:
         if when == math.inf:
             return
         if self._timer is not None:
-            if self._timer.when() <= when:
+            if self._timer.when() == when:
                 return
             self._timer.cancel()
         self._timer = self._loop.call_at(when, self._on_timer)

@@ -14,6 +14,9 @@ INTERVAL_S: Final = 0.05
 INTERVAL_MAX_S: Final = 1.0
 # At most 3 % of a core to receive all peers' beats, at 30 us each with socket and event loop.
 INTERVAL_PER_PEER_S: Final = 0.001
+# Who hears a beat so shortly before its own is due sends it now. Soon all beat together, so that
+# each is woken once or twice an interval and not once a peer: most of what an idle speaker costs.
+TOGETHER_INTERVALS: Final = 0.5
 LENGTHEN_AFTER_BEATS: Final = 3  # a longer interval is announced that often before it is used
 
 ASK_AFTER_INTERVALS: Final = 2.0  # 100 ms: two beats may be late or lost before anybody asks

@@ -80,7 +80,7 @@ class Segment:
         peer, changed = self._peers.receive(beat, now)
         tail = beat.tail
         if tail.plain and not changed and not peer.silent_s:
-            return ()
+            return self._beat(now) if now >= self._voice.may_beat_at else ()
         actions: list[Action] = []
         if peer.silent_s:
             actions.append(Silence(self.name, peer.node, peer.silent_s))
@@ -110,7 +110,7 @@ class Segment:
     def tick(self, now: float, *, drained: bool) -> Sequence[Action]:
         """Beat, ask, bury and look again, each if it is due; only beat unless `drained`."""
         if not drained:
-            return self._beat(now)
+            return self._beat(now) if now >= self._voice.next_beat_at else ()
         asked, dead = self._peers.silent(now)
         actions: list[Action] = []
         if dead or (self._is_fit(now) and not self._voice.flags & frame.Flag.FIT):
@@ -120,7 +120,8 @@ class Segment:
             actions += self._look(due, now)
         actions += [PeerChanged(self.name, p.node, False, PeerCause.SILENT) for p in dead]
         actions += self._voice.ask(asked, now)
-        actions += self._beat(now)
+        if now >= self._voice.next_beat_at:
+            actions += self._beat(now)
         self._silence_at = self._peers.next_deadline()
         return actions
 
@@ -248,8 +249,6 @@ class Segment:
         ]
 
     def _beat(self, now: float) -> Sequence[Action]:
-        if now < self._voice.next_beat_at:
-            return ()
         self._peers.expire(now)
         return self._voice.scheduled_beat(now)
 

@@ -51,6 +51,7 @@ class Voice:
         self.sequence = 0
         self.spoke_at = now
         self.next_beat_at = now
+        self.may_beat_at = now  # with others
         self._name = interface.name
         self._own = own
         self._codec = codec
@@ -81,7 +82,9 @@ class Voice:
         """Beat on time, and repeat with it what may have been lost or is missing."""
         late = now - self.next_beat_at
         self._adapt_interval()
-        self.next_beat_at = now + self.interval_s - (late if late < self.interval_s else 0)
+        # What is late catches up, and what is early stays so: with those it beats together with.
+        self.next_beat_at = now + self.interval_s - (late if 0 < late < self.interval_s else 0)
+        self.may_beat_at = self.next_beat_at - const.TOGETHER_INTERVALS * self.interval_s
         said = self.beat(now)
         if self._claim_sendings:
             said += self.claims(now)

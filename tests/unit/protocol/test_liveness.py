@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from speaker.protocol import const, events
@@ -227,3 +229,26 @@ def test_dead_peers_are_forgotten_after_ten_minutes():
     assert [peer.node for peer in core.view(world.now).peers] == ["b"]
     world.run(2.0)
     assert not core.view(world.now).peers
+
+
+def beats_of_a_second(world: World) -> list[tuple[float, str]]:
+    seen: list[tuple[float, str]] = []
+
+    def overhear(sender: str, payload: bytes) -> bool:
+        seen.append((world.now, sender))
+        return False
+
+    world.network.lost = overhear
+    world.run(1.0)
+    return seen
+
+
+def test_a_group_soon_beats_together_and_no_more_often():
+    seen = beats_of_a_second(group("abcde", 10.0))
+    assert len(seen) == pytest.approx(5 / const.INTERVAL_S, abs=5)
+    (pause,) = {
+        round((later - earlier) / const.INTERVAL_S)
+        for (earlier, _), (later, _) in itertools.pairwise(seen)
+        if later - earlier > const.INTERVAL_S / 10
+    }
+    assert pause == 1
