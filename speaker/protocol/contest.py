@@ -206,7 +206,8 @@ class Round:
             return Look.WAIT
         if not self._is_our_turn(contest, order):
             return Look.WAIT
-        must_probe = not contest.proven and (unheard is not None or not contest.listed.announced)
+        doubtful = not contest.listed.announced or self.may_be_blocked(contest) is not None
+        must_probe = not contest.proven and doubtful
         if must_probe and not contest.found_free:
             if contest.probing:
                 return Look.WAIT
@@ -231,6 +232,17 @@ class Round:
             if node not in self.heard_nodes:
                 return node
         return None
+
+    def may_be_blocked(self, contest: Contest) -> str | None:
+        """Return a node that may hold it although we do not hear of it: its heartbeats are blocked.
+
+        That is one listed before us that was never heard here, or any other one if none was.
+        """
+        earlier = self.unheard_earlier(contest)
+        others = [node for node in contest.listed.nodes if node != self.me.node]
+        if earlier is not None or not self.heard_nodes.isdisjoint(others):
+            return earlier
+        return others[0] if others else None
 
     def _is_our_turn(self, contest: Contest, order: Sequence[Standing]) -> bool:
         """Whether all candidates before us, who are one ourselves, have let their second pass."""

@@ -311,6 +311,22 @@ def test_blocked_heartbeats_do_not_make_two_holders():
     assert world.holders(X) == ["b"]
 
 
+def test_a_preferred_node_that_comes_back_with_a_wrong_key_leaves_its_address_to_the_stand_in():
+    world = steady(listed(1, *"ab"), names="ab")
+    world.nodes["a"].kill()
+    world.run(5.0)
+    assert world.holders(X) == ["b"]
+    world.cut(("a", "b"), ("b", "a"))  # neither believes the other any more, and ARP still passes
+    world.nodes["a"].answered_by_holder_on = world.nodes["b"]
+    world.nodes["a"].start()
+    world.run(30.0)
+    assert not world.nodes["a"].held
+    assert world.nodes["b"].held
+    world.nodes["b"].kill()
+    world.run(11.0)
+    assert world.holders(X) == ["a"]
+
+
 def test_two_sides_of_a_split_each_hold_the_address_and_the_preferred_one_wins_when_it_heals():
     world = steady(listed(1, *"abcd", failback_delay_s=1.0), names="abcd")
     world.partition("ab", "cd")
