@@ -69,9 +69,13 @@ class Output:
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
         """Write rows under headings, as kubectl does, and an empty line; nothing without rows."""
         made = table(headings, rows)
-        if made.row_count:
+        if not made.row_count:
+            return
+        with self.console.capture() as captured:
             self.console.print(made)
-            self.line()
+        for line in captured.get().splitlines():
+            self.console.file.write(f"{line.rstrip()}\n")
+        self.line()
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> rich.table.Table:

@@ -48,14 +48,14 @@ class _Obstacles:
         return [name for name in listed if name in known and not known[name].down]
 
     def of(self, name: str) -> str:
-        """Return what is against a node as a part of a sentence; empty when nothing is known."""
+        """Return what is against a node as a predicate; empty when nothing is known."""
         if self.known is None:
             return ""
         node = self.known.get(name)
         if node is None:
-            return "it is no node of this cluster"
+            return "is no node of this cluster"
         if node.excluded and self.heeds_label:
-            return f"it carries the label {names.EXCLUDE_LABEL}"
+            return f"carries the label {names.EXCLUDE_LABEL}"
         return node.trouble
 
 
@@ -149,7 +149,7 @@ def _judge(
         return model.AddressState.CONFLICT, f"{said.message}: {_ADVICE[said.reason]}"
     if not obstacles.up([str(holder)]):
         return model.AddressState.STALE, (
-            f"{holder} announced it when last heard of, but {obstacles.of(str(holder))}: a "
+            f"{holder} announced it when last heard of and {obstacles.of(str(holder))}: a "
             f"stand-in takes it over within a second and says so within {SETTLED_WITHIN_S} s; if "
             f"this stays, see what the speaker on {_other(child.nodes, holder)} believes"
         )
@@ -184,7 +184,7 @@ def _absent(child: child_services.Child, desired: str, obstacles: _Obstacles) ->
     """Say why the preferred node does not announce an address, as far as the API server knows."""
     obstacle = obstacles.of(desired)
     if obstacle:
-        return f"of {desired}, which is preferred, is known that {obstacle}"
+        return f"{desired}, which is preferred, {obstacle}"
     if child.health_check_port is not None:
         return (
             f"{desired}, which is preferred, has no serving endpoint of the Service (policy Local),"

@@ -60,7 +60,7 @@ def answer(
     }
     answered = balancer_sync.respond(json.dumps(body).encode(), call.Call(now=now, keys=keys))
     children, lacking = [], {}
-    for manifest in answered.body["children"]:
+    for manifest in json.loads(hooks.encode(answered.body))["children"]:
         verdict = pending.decode(manifest)
         if verdict is not None:
             metadata = manifest["metadata"]

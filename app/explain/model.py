@@ -292,6 +292,8 @@ def plain(value: Any) -> Any:
         return found if level is None else {**found, "level": plain(level)}
     if isinstance(value, Level):
         return value.name.lower()
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, Mapping):

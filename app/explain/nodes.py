@@ -49,16 +49,16 @@ class Node:
 
     @property
     def trouble(self) -> str:
-        """What ranks it behind others, as a part of a sentence; empty when nothing does."""
+        """What ranks it behind others, as a predicate; empty when nothing does."""
         if self.network_unavailable:
-            return "its condition NetworkUnavailable is True"
+            return "has the condition NetworkUnavailable"
         if self.ready is False:
             because = f" ({self.not_ready_because})" if self.not_ready_because else ""
-            return f"it is not Ready{because}"
+            return f"is not Ready{because}"
         if self.unknown:
-            return "its kubelet has stopped reporting, so it is probably down"
+            return "is probably down, as its kubelet has stopped reporting"
         if self.cordoned:
-            return f"it is cordoned: 'kubectl uncordon {self.name}' ends that"
+            return f"is cordoned ('kubectl uncordon {self.name}' ends that)"
         return ""
 
     @property

@@ -156,7 +156,7 @@ def _is_member(node: nodes.Node, balancer: reading.Balancer) -> bool:
 
 def _unseen(name: str) -> model.NodeView:
     """Return a node of a cluster whose nodes may not be seen."""
-    return model.NodeView(name, why="nodes may not be seen by this user")
+    return model.NodeView(name, why="may not be seen by this user")
 
 
 def _node(
@@ -168,7 +168,7 @@ def _node(
             exists=False,
             member=False,
             fit=False,
-            why="there is no node of this name: its addresses go to others at the next sync",
+            why="is no node of this cluster: its addresses go to others at the next sync",
         )
     member = any(_is_member(node, balancer) for balancer in balancers)
     return model.NodeView(
@@ -184,10 +184,10 @@ def _node(
 
 def _no_member(node: nodes.Node, balancers: Sequence[reading.Balancer]) -> str:
     if node.terminating:
-        return "it is being deleted"
+        return "is being deleted"
     if any(node.matches(balancer.spec.node_selector) for balancer in balancers):
-        return f"it carries the label {names.EXCLUDE_LABEL}"
-    return "no balancer's nodeSelector selects it any more"
+        return f"carries the label {names.EXCLUDE_LABEL}"
+    return "is selected by no balancer's nodeSelector any more"
 
 
 def _state(balancer: reading.Balancer) -> tuple[model.BalancerState, str]:

@@ -53,10 +53,9 @@ def findings(server: cluster.Cluster, *, context: str | None) -> Iterable[findin
     crd = _crd(server)
     yield from release.check(
         crd=crd,
-        webhooks=_seen(lambda: server.list(cluster.DEPLOYMENTS, labelSelector=gather.WEBHOOK))
-        or [],
-        daemons=_seen(lambda: server.list(cluster.DAEMON_SETS, labelSelector=gather.SPEAKER)) or [],
-        ours=importlib.metadata.version("l2-load-balancer"),
+        webhooks=_labelled(server, cluster.DEPLOYMENTS, gather.WEBHOOK),
+        daemons=_labelled(server, cluster.DAEMON_SETS, gather.SPEAKER),
+        ours=_version(),
     )
     yield from metacontroller.check(
         _workloads(server),
