@@ -17,6 +17,7 @@ from speaker.protocol import events
 from speaker.wire import schedule
 
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
+ASSERTED_EVERY_S: Final = 0.2  # against a peer, whose announcements follow GARP_TIMES_S
 CONFLICT_OVER_S: Final = 600.0
 _CONFLICTS: Final = 1024  # remembered at a time
 LINES_A_SECOND: Final = 20.0  # about changes of holder
@@ -31,6 +32,7 @@ _Place = tuple[pool.Address, str]  # an address on an interface
 class _Held:
     mac: bytes
     since: float
+    asserted_at: float = -math.inf  # against a peer's announcement
 
 
 @dataclasses.dataclass(slots=True)
@@ -129,7 +131,7 @@ class Observed:
                     address,
                     interface,
                     names.AnnouncedReason.HEARTBEATS_BLOCKED,
-                    f"{address} is answered by {mac.hex(':')} while {by_node}, listed earlier, is "
+                    f"{address} is answered by {mac.hex(':')} while {by_node}, listed too, is "
                     "not heard: let EtherType 0x88b5 pass between the nodes, and give all "
                     "speakers the same keys",
                 )
@@ -152,8 +154,16 @@ class Observed:
                 self._changed()
 
     def conflicted(self, interface: str, address: pool.Address, mac: bytes, now: float) -> None:
-        """Note a stranger's claim to an address held here, and defend it now and then."""
+        """Note another host's claim to an address held here, and answer it now and then.
+
+        A peer that announces what is rightfully held here hears nobody, or it would know; only
+        the clients can be set right.
+        """
         if self._is_peer(mac, now):
+            held = self._held.get(address, {}).get(interface)
+            if held is not None and now - held.asserted_at >= ASSERTED_EVERY_S:
+                held.asserted_at = now
+                self._defend(interface, address)
             return
         self._metrics.conflicts.add(interface)
         known = self._conflicts.get((address, interface))

@@ -231,7 +231,7 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Blocked:
-    """Not taken: somebody answers for it while `by_node`, listed earlier, was never heard."""
+    """Not taken: somebody answers for it while `by_node`, listed too, was never heard."""
 
     address: Address
     interface: str

@@ -174,7 +174,7 @@ class Segment:
             contest.probe_at = now + const.PASSED_OVER_AFTER_S
         else:
             contest.probe_at = now + const.PROBE_AGAIN_S
-            unheard = self._round(now).unheard_earlier(contest)
+            unheard = self._round(now).may_be_blocked(contest)
             report: Blocked | InUse
             if unheard is None:
                 report = InUse(address, self.name, answered_by)

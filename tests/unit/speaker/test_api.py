@@ -4,11 +4,13 @@
 import asyncio
 import contextlib
 import json
+import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
+from lightkube.config import client_adapter
 
 from speaker.cluster import api
 
@@ -189,5 +191,32 @@ def test_a_watch_that_is_refused_tells_its_status() -> None:
             with pytest.raises(api.ApiError, match="too old") as caught:
                 await watched(client)
             assert caught.value.status == 410
+
+    asyncio.run(scenario())
+
+
+def test_a_token_that_the_kubelet_has_renewed_is_read_again(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "token"
+    valid = "of the first hour"
+    file.write_text(valid, encoding="ascii")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.headers["Authorization"] != f"Bearer {valid}":
+            return httpx2.Response(401, json={"message": "Unauthorized"})
+        return httpx2.Response(200, json=page("a")[1])
+
+    auth = client_adapter.BearerTokenFileAuth(str(file))
+    transport = httpx2.MockTransport(answer)
+    client = api.Api(httpx2.AsyncClient(transport=transport, auth=auth, base_url="http://api"))
+
+    async def scenario() -> None:
+        nonlocal valid
+        await client.list(THINGS)
+        # An outage outlasts the token: the old one is refused, and the file has a new one.
+        valid = "of the second hour"
+        file.write_text(valid, encoding="ascii")
+        items, _ = await client.list(THINGS)
+        assert items
+        await client.close()
 
     asyncio.run(scenario())

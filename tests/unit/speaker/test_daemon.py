@@ -47,23 +47,27 @@ class Cluster(api.Api):
         self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.cordoned = cordoned
         self.away = away
+        self.children = [MADE]
         self.said: list[Mapping[str, Any]] = []
 
     async def list(self, resource: api.Resource) -> tuple[list[api.Manifest], str]:
         if self.away:
             raise api.ApiError(f"listing {resource.name}: connection refused")
         metadata = {"resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
-        encoded = child.encode(MADE)
-        encoded["metadata"] |= metadata
-        encoded["status"] = {}
+        children = [child.encode(made) for made in self.children]
+        for encoded in children:
+            encoded["metadata"] |= metadata
+            encoded["status"] = {}
         pool = {"metadata": {"name": "front"}, "spec": {"addressPool": ["192.0.2.0/24"]}}
         node = {"metadata": {"name": NODE}, "spec": {"unschedulable": self.cordoned}}
-        objects = {view.CHILDREN.name: encoded, view.BALANCERS.name: pool, NODES: node}
-        return [objects[resource.name]], "1"
+        objects = {view.CHILDREN.name: children, view.BALANCERS.name: [pool], NODES: [node]}
+        return objects[resource.name], "1"
 
     async def watch(
         self, resource: api.Resource, version: str, timeout_s: int
     ) -> AsyncIterator[api.Manifest]:
+        if self.away:
+            raise api.ApiError(f"watching {resource.name}: connection refused")
         await asyncio.shield(self.fault)
         yield {}
 
@@ -166,6 +170,29 @@ async def test_without_api_server_a_start_knows_the_lists_and_the_own_node_from_
     assert second.speaker.known.fitness().rank is events.Rank.CORDONED
     second.speaker.leave()
     await second.task
+
+
+async def test_what_was_deleted_during_an_outage_is_released_after_it_and_nothing_else_moves(
+    chosen: settings.Settings,
+) -> None:
+    await lan.plug("a0")
+    cluster = Cluster()
+    kept = dataclasses.replace(MADE, name="web-l2-2", address=lan.HELD + 1)
+    cluster.children.append(kept)
+    running = start(chosen, cluster)
+    await lan.until(lambda: len(running.speaker.observed.held) == 2)
+    cluster.away = True
+    outage, cluster.fault = cluster.fault, asyncio.get_running_loop().create_future()
+    outage.set_exception(api.ApiError("too old resource version", 410))
+    await lan.until(lambda: running.events.count("API server") >= 9)
+    assert set(running.speaker.observed.held) == {lan.HELD, lan.HELD + 1}
+    cluster.children.remove(MADE)
+    cluster.away = False
+    await lan.until(lambda: set(running.speaker.observed.held) == {lan.HELD + 1})
+    moves = [line for line in running.lines if line["event"] == "holder changed"]
+    assert [(line["address"], line["why"]) for line in moves[2:]] == [(str(lan.HELD), "deleted")]
+    running.speaker.leave()
+    await running.task
 
 
 async def test_what_a_child_says_is_written_once_and_names_its_announcer(

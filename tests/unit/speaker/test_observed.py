@@ -177,12 +177,45 @@ def test_a_conflict_is_over_when_it_has_not_been_seen_for_long(shell: Shell) -> 
     assert said.reason is names.AnnouncedReason.ANNOUNCING
 
 
-def test_a_peers_claim_is_no_conflict(shell: Shell) -> None:
+def test_a_peers_claim_is_no_conflict_but_clients_that_believed_it_are_set_right(
+    shell: Shell,
+) -> None:
     shell.peers = [peer(PEER)]
-    shell.take()
-    shell.observed.conflicted("eth0", ADDRESS, PEER, 11.0)
+    shell.observed.conflicted("eth0", ADDRESS, PEER, 10.0)
     assert shell.defended == []
+    shell.take()
+    for eighths in range(8):
+        shell.observed.conflicted("eth0", ADDRESS, PEER, 11.0 + eighths / 8)
+    assert shell.defended == [ADDRESS] * 4
     assert "conflicts_total{" not in shell.metrics.render()
+
+
+def test_from_a_node_to_itself_is_no_move(shell: Shell) -> None:
+    shell.take(previous="n1")
+    shell.release(events.ReleaseCause.CLAIMED, to="n1")
+    assert shell.lines == []
+    assert shell.notices == []
+
+
+def test_when_very_many_move_at_once_the_next_line_says_how_many_had_none(shell: Shell) -> None:
+    for number in range(observed.LINES_AT_ONCE + 70):
+        address = ADDRESS + number
+        take = events.Take(address, "eth0", events.TakeCause.HOLDER_DIED, "n2")
+        shell.observed.acted(take, 10.0)
+    assert len(shell.lines) == observed.LINES_AT_ONCE
+    shell.release(events.ReleaseCause.CLAIMED, to="n2")
+    assert shell.lines[-1]["changes_without_a_line"] == 70
+
+
+def test_how_late_and_how_silent_are_counted_without_a_series_for_each_peer(shell: Shell) -> None:
+    for node in ("n2", "n3"):
+        shell.observed.acted(events.Silence("eth0", node, 0.14), 10.0)
+    shell.observed.woken(0.03)
+    page = shell.metrics.render()
+    assert 'peer_silence_seconds_count{interface="eth0"} 2' in page
+    assert "n2" not in page
+    assert 'heartbeat_late_seconds_bucket{le="0.05"} 1' in page
+    assert 'heartbeat_late_seconds_bucket{le="0.025"} 0' in page
 
 
 def test_a_flood_of_claims_asks_for_the_peers_once_a_second(shell: Shell) -> None:
