@@ -25,6 +25,7 @@ OUTSIDE: Final = {
     "SECURITY.md": "reporting.md",
     "chart/README.md": "chart.md",
 }
+START: Final = {"index", "README"}  # either is the first page of a folder
 _LINK: Final = re.compile(
     r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)#:\s]+)(?P<part>#[^)\s]*)?\)"
 )
@@ -79,7 +80,9 @@ def _expanded(entries: list[Any]) -> list[Any]:
                 else:
                     found += [{title: page} for page in pages]
         elif "*" in entry:
-            here = sorted((ROOT / DOCS).glob(entry), key=lambda path: (path.stem != "index", path))
+            here = sorted(
+                (ROOT / DOCS).glob(entry), key=lambda path: (path.stem not in START, path)
+            )
             found += [path.relative_to(ROOT / DOCS).as_posix() for path in here]
         else:
             found.append(entry)

@@ -58,7 +58,9 @@ def test_it_fetches_nothing_from_elsewhere(site):
 def test_every_page_can_be_found_from_the_navigation(site):
     start = (site / "index.html").read_text()
     for path in (hook.ROOT / hook.DOCS).rglob("*.md"):
-        place = path.relative_to(hook.ROOT / hook.DOCS).with_suffix(".html").as_posix()
+        name = "index" if path.stem in hook.START else path.stem
+        page = path.with_name(f"{name}.html")
+        place = page.relative_to(hook.ROOT / hook.DOCS).as_posix()
         assert f'href="{place}"' in start, f"{place} is not in the navigation of {NAV}"
 
 
