@@ -19,7 +19,7 @@ from contract import announcement, child, names
 from contract import errors as contract_errors
 from contract.names import AnnouncedReason
 
-MAX_REMEMBERED: Final = 8192  # readings of children by their bytes; about 4 KB each
+_REMEMBERED: Final = 6144  # readings of children by their bytes; about 5 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
 _LAST_APPLIED: Final = "metacontroller.k8s.io/last-applied-configuration"
 # The parts of a child that we write. Only these are ever sent back from what an object says of
@@ -126,7 +126,7 @@ def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memor
     )
 
 
-@functools.lru_cache(maxsize=MAX_REMEMBERED)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | None:
     """Return what a child is; None for a note, which is written anew at each sync."""
     manifest = hooks.read(kubernetes.SERVICE, raw)
