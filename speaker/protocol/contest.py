@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING
 
 from speaker.protocol import const, election
+from speaker.protocol.claimset import Claim
 from speaker.protocol.events import (
     Address,
     Blocked,
@@ -21,7 +22,6 @@ from speaker.protocol.events import (
     ReleaseCause,
     TakeCause,
 )
-from speaker.protocol.frame import Claim
 
 if TYPE_CHECKING:
     import collections.abc

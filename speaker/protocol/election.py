@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from speaker.protocol.frame import UNLISTED, Claim
+from speaker.protocol.claimset import UNLISTED, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,24 +14,20 @@ import hmac
 import struct
 from typing import TYPE_CHECKING
 
-from speaker.protocol import const
+from speaker.protocol import claimset, const
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 _HEADER = struct.Struct("!4sBBH4s8s8sQHBBIQ")
 _TLV = struct.Struct("!BH")
 _HEARD = struct.Struct("!8sI")
-_CLAIM = struct.Struct("!BBII")
 _TAG_BYTES = 16
 _KEY_ID_BYTES = 4
 _MAC_BYTES = 6
 _EPOCH_BYTES = 8
-_ADDRESS_BYTES = (4, 16)
 _CACHED_TAILS = 4 * const.PEERS_MAX
 SEQUENCE_MASK = 0xFFFFFFFF
-
-UNLISTED = 255  # the position of a node that the list does not name
 
 
 class Drop(enum.StrEnum):
@@ -82,26 +78,6 @@ _OCCASIONAL = frozenset({Tlv.HEARD, Tlv.GREETED, Tlv.ASKED, Tlv.WANTED, Tlv.CLAI
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Claim:
-    """What a speaker says of one address; position in the list, `UNLISTED` if it is not in it."""
-
-    created: int
-    list_version: int
-    position: int
-    held: bool
-    declined: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ClaimPart:
-    """One part of a claim set, by packed address; parts are counted from 0."""
-
-    part: int
-    parts: int
-    claims: Mapping[bytes, Claim]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Tail:
     """The fields behind the list of peers heard; the first four are the same in every frame."""
 
@@ -113,7 +89,7 @@ class Tail:
     greeted: bytes = b""
     asked: bytes = b""
     wanted: bytes = b""
-    claims: ClaimPart | None = None
+    claims: claimset.Part | None = None
     plain: bool = True  # nothing but the first four: a beat
 
 
@@ -290,7 +266,7 @@ def _parse_tail(data: bytes) -> Tail:
     keys = fields[Tlv.KEYS]
     if not node or len(mac) != _MAC_BYTES or low > high or len(keys) % _KEY_ID_BYTES:
         raise ValueError("a field with a size that its type does not have")
-    claims = fields.get(Tlv.CLAIMS)
+    stated = fields.get(Tlv.CLAIMS)
     return Tail(
         node=node,
         versions=(low, high),
@@ -300,27 +276,9 @@ def _parse_tail(data: bytes) -> Tail:
         greeted=fields.get(Tlv.GREETED, b""),
         asked=fields.get(Tlv.ASKED, b""),
         wanted=fields.get(Tlv.WANTED, b""),
-        claims=None if claims is None else _parse_claims(claims),
+        claims=None if stated is None else claimset.parse(stated),
         plain=fields.keys().isdisjoint(_OCCASIONAL),
     )
-
-
-def _parse_claims(data: bytes) -> ClaimPart:
-    part, parts = data[0], data[1]
-    if part >= parts:
-        raise ValueError(f"part {part} of {parts}")
-    claims: dict[bytes, Claim] = {}
-    at = 2
-    while at < len(data):
-        bits, position, created, version = _CLAIM.unpack_from(data, at)
-        at += _CLAIM.size
-        size = _ADDRESS_BYTES[bits & 1]
-        address = data[at : at + size]
-        if len(address) != size:
-            raise ValueError("a claim that ends within its address")
-        claims[address] = Claim(created, version, position, bool(bits & 2), bool(bits & 4))
-        at += size
-    return ClaimPart(part, parts, claims)
 
 
 def field(kind: Tlv, value: bytes) -> bytes:
@@ -372,21 +330,3 @@ def names_epoch(epochs: bytes, epoch: bytes) -> bool:
     while at % _EPOCH_BYTES and at >= 0:
         at = epochs.find(epoch, at + 1)
     return at >= 0
-
-
-def pack_claims(claims: Mapping[bytes, Claim], room: int) -> list[bytes]:
-    """Pack a claim set into values of CLAIMS of at most `room` bytes; an empty set is one value.
-
-    At most 255 parts: 16,000 IPv4 or 8,500 IPv6 addresses of one holder.
-    """
-    parts: list[list[bytes]] = [[]]
-    size = 0
-    for address, claim in claims.items():
-        bits = (len(address) == _ADDRESS_BYTES[1]) | claim.held << 1 | claim.declined << 2
-        packed = _CLAIM.pack(bits, claim.position, claim.created, claim.list_version) + address
-        if 2 + size + len(packed) > room:
-            parts.append([])
-            size = 0
-        parts[-1].append(packed)
-        size += len(packed)
-    return [bytes((number, len(parts))) + b"".join(part) for number, part in enumerate(parts)]

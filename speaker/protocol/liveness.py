@@ -11,7 +11,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from speaker.protocol import const, frame
+from speaker.protocol import claimset, const, frame
 from speaker.protocol.events import Rank
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Peer:
     deaf_since: float = math.inf  # since when it lists others but not us
     complete_number: int = 0  # of the newest claim set received whole; set 0 is empty
     claim_number: int = 0  # of the newest claim set it speaks of
-    claims: dict[bytes, frame.Claim] = dataclasses.field(default_factory=dict)
-    incoming: dict[int, frame.ClaimPart] = dataclasses.field(default_factory=dict)
+    claims: dict[bytes, claimset.Claim] = dataclasses.field(default_factory=dict)
+    incoming: dict[int, claimset.Part] = dataclasses.field(default_factory=dict)
     incoming_number: int = -1
 
     @property
@@ -61,7 +61,7 @@ class Peer:
         """When it last gave a sign of life, to us or to a witness."""
         return max(self.heard_at, self.witnessed_at)
 
-    def absorb(self, part: frame.ClaimPart, number: int) -> set[bytes]:
+    def absorb(self, part: claimset.Part, number: int) -> set[bytes]:
         """Take in a part of claim set `number`; return the addresses whose claim changed.
 
         A claim counts from the first part that states it, a missing one only in a whole set.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from speaker.protocol import const, election, frame
+from speaker.protocol import claimset, const, election, frame, view
 from speaker.protocol.contest import Contest, Look, Round
 from speaker.protocol.events import (
     Action,
@@ -51,7 +51,7 @@ class Segment:
         self._peers = Peers(epoch)
         self._voice = Voice(interface, own, codec, self._peers, now)
         self._contests: dict[bytes, Contest] = {}
-        self._claims: dict[bytes, frame.Claim] = {}
+        self._claims: dict[bytes, claimset.Claim] = {}
         self._listen_until = now + const.DEAD_AFTER_INTERVALS * own.base_interval_s
         self._cold_until = now + const.COLD_START_S
         self._well_since = now
@@ -136,9 +136,9 @@ class Segment:
                 continue
             concerned.append(key)
             position = election.position(listed, self._own.node)
-            if contest is not None and (contest.held or position != frame.UNLISTED):
+            if contest is not None and (contest.held or position != claimset.UNLISTED):
                 contest.relist(listed, position)
-            elif position != frame.UNLISTED:
+            elif position != claimset.UNLISTED:
                 self._contests[key] = Contest(listed.address, listed, position, now)
             elif contest is not None:
                 gone[key] = contest
@@ -215,37 +215,12 @@ class Segment:
 
     def view_peers(self, now: float) -> list[PeerView]:
         """Show the peers as in `/status`, dead ones that are remembered included."""
-        return [
-            PeerView(
-                interface=self.name,
-                node=peer.node,
-                mac=peer.tail.mac,
-                alive=peer.alive,
-                hears_us=peer.hears_us,
-                age_s=now - peer.heard_at,
-                interval_s=peer.interval_s,
-                well_for_s=max(0.0, now - peer.well_since),
-                rank=peer.rank,
-                fit=peer.fit,
-                claims=sum(claim.held for claim in peer.claims.values()),
-            )
-            for peer in self._peers
-        ]
+        return [view.peer(self.name, peer, now) for peer in self._peers]
 
     def view_addresses(self) -> list[AddressView]:
         """Show the addresses as in `/status`, as of when each was last looked at."""
         return [
-            AddressView(
-                interface=self.name,
-                address=contest.address,
-                nodes=contest.listed.nodes,
-                list_version=contest.listed.list_version,
-                candidates=contest.candidates,
-                holder=self._own.node if contest.held else contest.holder,
-                held_here=contest.held,
-                why=contest.why,
-            )
-            for contest in self._contests.values()
+            view.address(self.name, self._own.node, contest) for contest in self._contests.values()
         ]
 
     def _beat(self, now: float) -> Sequence[Action]:
@@ -261,21 +236,21 @@ class Segment:
         rest = self._update_standing(now)
         released: list[Action] = []
         taken: list[Action] = []
-        view = self._round(now)
+        round_ = self._round(now)
         for key in list(keys):
             contest = self._contests.get(key)
             if contest is None:
                 continue
             if contest.held:
-                loss = view.keep(key, contest)
+                loss = round_.keep(key, contest)
                 if loss is None:
                     continue
                 released += self._release(contest, loss.cause, loss.to)
-                if contest.position == frame.UNLISTED:
+                if contest.position == claimset.UNLISTED:
                     del self._contests[key]
                     continue
                 # What was lost may be ours again later, after the fail-back delay for one.
-            step = view.consider(key, contest)
+            step = round_.consider(key, contest)
             if step is Look.PROBE:
                 contest.probing = True
                 rest.append(Probe(contest.address, self.name))
@@ -296,7 +271,7 @@ class Segment:
         claims = {
             key: contest.claim()
             for key, contest in self._contests.items()
-            if contest.held or (contest.listed.declined and contest.position != frame.UNLISTED)
+            if contest.held or (contest.listed.declined and contest.position != claimset.UNLISTED)
         }
         if claims == self._claims:
             return ()
@@ -371,7 +346,7 @@ class Segment:
             interval_s=self._voice.interval_s,
         )
 
-    def _declined(self) -> dict[bytes, frame.Claim]:
+    def _declined(self) -> dict[bytes, claimset.Claim]:
         return {
             key: contest.claim()
             for key, contest in self._contests.items()

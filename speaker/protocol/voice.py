@@ -7,7 +7,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING
 
-from speaker.protocol import const, frame
+from speaker.protocol import claimset, const, frame
 from speaker.protocol.events import Interface, Rank, SendHeartbeat
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Voice:
         self._announced_interval_s = self.interval_s
         self._beats_until_longer = 0
         self._claim_number = 0
-        self._claim_parts = frame.pack_claims({}, const.CLAIM_PART_BYTES)
+        self._claim_parts = claimset.pack({}, const.CLAIM_PART_BYTES)
         self._claim_sendings = 0
         self._beat_spoken_at = -math.inf
         self._greeted_at = -math.inf
@@ -116,11 +116,11 @@ class Voice:
         heard = frame.pack_heard([(beat.epoch, beat.sequence) for beat in strangers])
         return [self._say(frame.Tlv.GREETED, heard, now, [beat.tail for beat in strangers])]
 
-    def set_claims(self, claims: Mapping[bytes, frame.Claim]) -> None:
+    def set_claims(self, claims: Mapping[bytes, claimset.Claim]) -> None:
         """State another claim set from now on."""
         room = min(const.CLAIM_PART_BYTES, const.FRAME_BYTES - frame.overhead(self._identity))
         self._claim_number += 1
-        self._claim_parts = frame.pack_claims(claims, room)
+        self._claim_parts = claimset.pack(claims, room)
         self._claim_sendings = const.CLAIM_SENDINGS
 
     def claims(self, now: float) -> list[SendHeartbeat]:

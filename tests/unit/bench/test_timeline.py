@@ -6,7 +6,7 @@ import pytest
 
 from bench import timeline
 from bench.common import lanes, recorder
-from speaker.protocol import frame
+from speaker.protocol import claimset, frame
 
 ADDRESS = "10.77.0.128"
 PACKED = socket.inet_aton(ADDRESS)
@@ -60,8 +60,8 @@ RECORDED = timeline.Recording(
 def test_a_heartbeat_is_read_as_speakers_write_it():
     key = secrets.token_bytes(32)
     codec = frame.Codec("group", [key], (1, 1))
-    claim = frame.Claim(created=1, list_version=1, position=0, held=True, declined=False)
-    (claims,) = frame.pack_claims({PACKED: claim}, 1000)
+    claim = claimset.Claim(created=1, list_version=1, position=0, held=True, declined=False)
+    (claims,) = claimset.pack({PACKED: claim}, 1000)
     payload = codec.encode(
         version=1,
         signer=codec.key_ids[0],

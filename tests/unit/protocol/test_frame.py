@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from speaker.protocol import const, frame
+from speaker.protocol import claimset, const, frame
 from tests.simulator import oracle
 
 KEY = bytes(range(32))
@@ -22,7 +22,7 @@ addresses = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=
 claims = st.dictionaries(
     addresses,
     st.builds(
-        frame.Claim,
+        claimset.Claim,
         created=st.integers(0, 2**32 - 1),
         list_version=st.integers(0, 2**32 - 1),
         position=st.integers(0, 255),
@@ -120,8 +120,8 @@ def test_a_frame_that_scapy_wrote_is_read_with_unknown_fields_skipped_and_paddin
 
 @hypothesis.given(claims)
 def test_a_claim_set_of_any_size_arrives_whole_in_parts_that_fit_a_frame(stated):
-    received: dict[bytes, frame.Claim] = {}
-    values = frame.pack_claims(stated, const.CLAIM_PART_BYTES)
+    received: dict[bytes, claimset.Claim] = {}
+    values = claimset.pack(stated, const.CLAIM_PART_BYTES)
     for number, value in enumerate(values):
         payload = encode(frame.field(frame.Tlv.CLAIMS, value))
         assert len(payload) <= const.FRAME_BYTES
