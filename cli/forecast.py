@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from app.explain import nodes
 from contract import child, pool
 from speaker.protocol import election, events
-from speaker.protocol.frame import Claim
 
 Key = tuple[str, str]  # namespace and name of a child
 ServiceKey = tuple[str, str]
@@ -87,9 +86,8 @@ def _holder(one: child.Child, scene: Scene) -> str | None:
         failback_delay_s=one.failback_delay_s,
         interfaces=(),
     )
-    key = one.address.packed
-    standings = {node: _standing(node, one, key, scene) for node in scene.ranks}
-    order = election.candidates(listed, key, standings)
+    standings = {node: _standing(node, one, scene) for node in scene.ranks}
+    order = election.candidates(listed, one.address.packed, standings)
     if not order:
         return None
     first = order[0]
@@ -101,24 +99,19 @@ def _holder(one: child.Child, scene: Scene) -> str | None:
     return first.node if takes_back else incumbent.node
 
 
-def _standing(node: str, one: child.Child, key: bytes, scene: Scene) -> election.Standing:
-    local = one.health_check_port is not None
-    serves = not local or node in scene.serving.get((one.namespace, one.service), ())
-    barred = node in scene.excluded and one.balancer not in scene.heedless
-    claim = Claim(
-        created=0,
-        list_version=one.list_version,
-        position=one.nodes.index(node) if node in one.nodes else 0,
-        held=False,
-        declined=barred or not serves,
+def _standing(node: str, one: child.Child, scene: Scene) -> election.Standing:
+    """Return a speaker that claims nothing; one that would decline the address is not fit."""
+    serves = one.health_check_port is None or node in scene.serving.get(
+        (one.namespace, one.service), ()
     )
+    barred = node in scene.excluded and one.balancer not in scene.heedless
     return election.Standing(
         node=node,
         epoch=b"",
         rank=scene.ranks[node],
-        fit=True,
+        fit=serves and not barred,
         well_since=-math.inf,
         hears_us=True,
         deaf_since=math.inf,
-        claims={key: claim},
+        claims={},
     )

@@ -123,7 +123,9 @@ class _Reader:
         """Read an object, or note what is wrong with it."""
         try:
             read(manifest)
-        except (errors.ObjectError, contract_errors.ContractError) as error:
+        except contract_errors.ContractError as error:
+            self.problems.append(str(error))
+        except errors.ObjectError as error:
             self.problems.append(f"{kind} {_name(manifest)} cannot be read: {error}")
         except _MALFORMED:
             self.problems.append(

@@ -62,8 +62,7 @@ def _one(workload: Json, container: Json) -> Iterable[finding.Finding]:
     flags = {match["name"]: float(match["value"]) for match in _FLAG.finditer(words)}
     if not words:
         yield finding.unknown(
-            SUBJECT,
-            f"{name} gives its program no arguments that could be seen: {_REMEDY} is needed",
+            SUBJECT, f"{name} shows no arguments of its program: see that it has {_REMEDY}"
         )
     elif flags.get("client-go-qps", 0) < LEAST_QPS or flags.get("client-go-burst", 0) < LEAST_BURST:
         yield finding.warning(
