@@ -6,9 +6,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from app.balancer import memory, picture, placed
 from bench import requests
 from contract import names
 
+REMEMBERING = (memory._read_one, picture._service, picture._node, picture._namespace)
 ORDERED = {
     "ports",
     "ipFamilies",
@@ -75,6 +77,22 @@ def test_the_same_request_in_any_order_gets_the_same_bytes(lived_in, seed):
         first = world.hooks.post(path, body)
         assert first.status_code == 200, first.text
         assert world.hooks.post(path, shuffled(body, order)).content == first.content
+
+
+def test_what_was_asked_before_changes_no_answer(lived_in):
+    world = lived_in
+    before = {name: world.request(name) for name in world.balancers}
+    world.edit("team-1/web-1", ip_count="3")
+    world.settle()
+    after = {name: world.request(name) for name in world.balancers}
+    asked = [*before.values(), *after.values(), *before.values()]
+    practised = [world.hooks.post("balancer/sync", body).content for body in asked]
+    assert all(remembering.cache_info().hits for remembering in REMEMBERING)
+    for body, answer in zip(asked, practised, strict=True):
+        placed._last.clear()
+        for remembering in REMEMBERING:
+            remembering.cache_clear()
+        assert world.hooks.post("balancer/sync", body).content == answer
 
 
 actions = st.lists(
