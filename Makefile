@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e soak bench image examples lint fmt lock clean
+.PHONY: help demo test unit e2e soak bench image examples alerts series external-dns audit lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+AUDIT := $(VENV)/audit
+LAB := $(BIN)/python -m lab run
 # These install what the lab's product has installed already.
 ALONE := tests/e2e/test_admission.py tests/e2e/test_chart.py
-SOURCES := app cli contract speaker lab bench chart tests
+SOURCES := app cli contract speaker lab bench chart tools tests
 
 SCENARIOS := failover handover share spread calm noise idle answers announce
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## build what is missing and tell the main job in the lab, without root
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.demo $(DEMO_ARGS)
@@ -63,6 +65,22 @@ bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into
 	done
 	@$(BIN)/python -m bench results dist/bench
 
+alerts: $(READY)  ## the alerts over recorded series, by promtool, which is built once
+	@$(BIN)/python -m tools.programs promtool
+	@$(BIN)/python -m pytest tests/unit/monitoring
+
+series: $(READY)  ## record in the lab the series that the alerts are judged by
+	@$(LAB) --nodes 4 -- $(BIN)/python -m tools.series $(SCENES)
+
+external-dns: $(READY)  ## external-dns, built once, and a real DNS server: what becomes of the records
+	@command -v knotd >/dev/null && command -v kdig >/dev/null || { echo "knotd or kdig is missing: install knot and knot-dnsutils (Debian, Ubuntu)"; exit 1; }
+	@$(BIN)/python -m tools.programs external-dns
+	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest tests/e2e/test_external_dns.py
+
+audit: $(AUDIT)/.ready  ## known vulnerabilities of pinned packages; what is risky in the workflows
+	@$(AUDIT)/bin/python -m tools.audit
+	@$(AUDIT)/bin/zizmor --quiet --offline .github
+
 lint: $(READY)  ## ruff, mypy strict, import linter
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/ruff format --check .
@@ -74,7 +92,7 @@ fmt: $(READY)  ## format and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 lock: $(READY)  ## pin the dependencies of pyproject.toml again, with hashes
-	@for extra in webhook speaker dev; do \
+	@for extra in webhook speaker dev audit; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-emit-index-url --extra $$extra --upgrade \
 	    --output-file requirements/$$extra.txt pyproject.toml || exit 1; \
@@ -93,4 +111,10 @@ $(READY): requirements/dev.txt
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) cannot make a virtual environment: install python3-venv (Debian, Ubuntu)"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Apart from the others, so that what audits them need not agree with them.
+$(AUDIT)/.ready: requirements/audit.txt $(READY)
+	@$(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -16,8 +16,8 @@ BALANCER: Final = "front"
 NAMESPACE: Final = "scenes"
 SERVICE: Final = "web"
 POOL: Final = "10.77.0.200-10.77.0.219"
-NOWHERE: Final = "10.99.0.1-10.99.0.20"  # of no subnet that a node has
 STRANGER: Final = "stranger"
+SPLIT: Final = "split"
 BROKEN_CALL: Final = '{"no": "hook request"}'
 CALM_S: Final = 20.0  # before and after what happens
 
@@ -33,7 +33,7 @@ class Stage:
     def built(self) -> Iterator[None]:
         """Build it with three addresses that are announced, and clear it."""
         self.lab.kubectl("label", "--overwrite", "node", *self.nodes[:-1], f"{LABEL}=")
-        self.pool(POOL)
+        self.balance()
         self.lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         self.serve(3)
         try:
@@ -42,17 +42,18 @@ class Stage:
             self.lab.kubectl("delete", "namespace", NAMESPACE)
             self.lab.kubectl("delete", names.PLURAL, BALANCER)
 
-    def pool(self, entry: str) -> None:
-        """Give the balancer this pool."""
+    def balance(self, **spec: Any) -> None:
+        """Make the balancer, or give it these fields."""
         self.lab.apply(
             {
                 "apiVersion": names.API_VERSION,
                 "kind": names.KIND,
                 "metadata": {"name": BALANCER},
                 "spec": {
-                    "addressPool": [entry],
+                    "addressPool": [POOL],
                     "nodeSelector": {LABEL: ""},
                     "failbackDelay": "1s",
+                    **spec,
                 },
             }
         )
@@ -99,7 +100,7 @@ class Stage:
 
 def calm(_: Stage) -> None:
     """Do nothing."""
-    time.sleep(CALM_S)
+    time.sleep(3 * CALM_S)
 
 
 def failover(stage: Stage) -> None:
@@ -119,18 +120,14 @@ def flapping(stage: Stage) -> None:
 def deaf(stage: Stage) -> None:
     """Let the switch pass no heartbeats to a node; what it sends gets through."""
     time.sleep(CALM_S)
-    port = f"port-{NODE}"
-    stage.lab.run(None, "tc", "qdisc", "add", "dev", port, "clsact")
+    chain = f'chain out {{ type filter hook egress device "port-{NODE}" priority 0;'
+    rules = f"table netdev {SPLIT} {{ {chain} ether type 0x88b5 drop; }} }}"
+    stage.lab.run(None, "nft", "-f", "-", standard_input=f"{rules}\n")
     try:
-        stage.lab.run(
-            None,
-            *("tc", "filter", "add", "dev", port, "egress", "protocol", "0x88b5"),
-            *("matchall", "action", "drop"),
-        )
         inside.until(lambda: not stage.hears(NODE), f"{NODE} hears nobody")
         time.sleep(CALM_S)
     finally:
-        stage.lab.run(None, "tc", "qdisc", "del", "dev", port, "clsact")
+        stage.lab.run(None, "nft", "delete", "table", "netdev", SPLIT)
 
 
 def conflict(stage: Stage) -> None:
@@ -149,9 +146,9 @@ def conflict(stage: Stage) -> None:
 
 
 def nowhere(stage: Stage) -> None:
-    """Replace the pool by one of a subnet that no node has."""
+    """Name an interface in the balancer that no node has."""
     time.sleep(CALM_S)
-    stage.pool(NOWHERE)
+    stage.balance(interfaces=["absent0"])
     time.sleep(CALM_S)
 
 
