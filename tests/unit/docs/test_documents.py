@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How the end-to-end tests read the pages whose commands they run."""
 
+import re
+
 import pytest
 
 from docs import hook
@@ -100,3 +102,11 @@ def test_what_a_page_does_not_show_fails_with_its_line(tmp_path):
 @pytest.mark.parametrize("name", ["install.md", "tutorial.md"])
 def test_the_pages_have_commands_to_run(name):
     assert len(list(documents.steps(hook.ROOT / "docs" / name))) >= 10
+
+
+@pytest.mark.parametrize("name", ["install.md", "tutorial.md"])
+def test_no_command_is_in_a_block_that_is_not_run(name):
+    kinds = re.findall(r"^ *```(\w*)$", (hook.ROOT / "docs" / name).read_text(), re.MULTILINE)
+
+    assert set(kinds) == {"console", ""}
+    assert kinds[::2] == ["console"] * (len(kinds) // 2)
