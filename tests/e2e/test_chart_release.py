@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The release that the lab runs: upgraded under load, applied without helm, uninstalled clean.
+
+In a lab of its own, because nothing is left of the release in the end.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from contract import names
+from lab import client, images, inside, release
+from tests.e2e import helm, people
+
+BALANCERS = ("node-1", "node-2", "node-3")
+SECRETS = ("l2lb-heartbeat-keys", "l2lb-webhook-tls", "l2lb-webhook-authority")
+# What a namespace has that nothing was installed in.
+ALWAYS = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+NAMESPACED = (
+    "secrets,configmaps,serviceaccounts,roles,rolebindings,services,pods,jobs,networkpolicies,pdb"
+)
+CLUSTERWIDE = (
+    "clusterroles,clusterrolebindings,validatingadmissionpolicies,"
+    "validatingadmissionpolicybindings,compositecontrollers,decoratorcontrollers"
+)
+CHILDREN = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
+ADDITION = f"{names.GROUP}/of-a-later-release"  # what lab/later puts into each child
+NEXT, AFTER_NEXT = images.LATER
+PRESENT = names.CONTRACT_VERSION
+
+
+def run_helm(lab: inside.Lab, *words: str) -> None:
+    where = ("-n", release.NAMESPACE)
+    lab.run(None, "helm", *words, *where, "--wait", "--timeout=4m", within_s=250)
+
+
+def upgrade(lab: inside.Lab, **tags: str) -> None:
+    """Change the images' tags by an upgrade."""
+    changes = [f"--set=images.{name}.tag={tag}" for name, tag in tags.items()]
+    run_helm(lab, "upgrade", release.NAME, str(helm.CHART), "--reuse-values", *changes)
+
+
+@pytest.fixture
+def user(lab: inside.Lab, namespace: str) -> Iterator[people.User]:
+    """A user with a Service of three addresses, whose Pod is on no balancer node."""
+    name = "released"
+    for node in BALANCERS:
+        lab.kubectl("label", "--overwrite", "node", node, f"test/{name}=")
+    balancer = people.Balancer(
+        lab, ["10.77.0.231-10.77.0.233"], name=name, selector={f"test/{name}": ""}
+    )
+    lab.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "echo", "namespace": namespace, "labels": {"app": "echo"}},
+            "spec": {
+                "nodeName": lab.nodes()[-1],
+                "containers": [
+                    {"name": "echo", "image": "echo", "ports": [{"containerPort": 8080}]}
+                ],
+            },
+        }
+    )
+    made = people.User(lab, namespace, balancer.name)
+    made.serve("web", count="3")
+    outside = client.Client(lab)
+    for address in made.addresses("web", 3):
+        inside.until(functools.partial(outside.ask, address), f"{address} is served")
+    yield made
+    balancer.delete()
+    lab.kubectl("label", "node", "--all", f"test/{name}-")
+
+
+def keys(lab: inside.Lab) -> dict[str, str]:
+    """Return a fingerprint of each Secret that a Job of the chart makes."""
+    return {
+        name: hashlib.sha256(
+            json.dumps(lab.get("secret", name, "-n", release.NAMESPACE)["data"]).encode()
+        ).hexdigest()
+        for name in SECRETS
+    }
+
+
+def until_children_are(user: people.User, *, contract: int, addition: bool) -> None:
+    """Wait until each child is written as the release of the webhook writes it."""
+
+    def written() -> bool:
+        # Read as it stands: nobody here decodes a later contract.
+        listed = user.lab.items("services", "-n", user.namespace, "-l", CHILDREN)
+        found = [item["metadata"]["annotations"] for item in listed]
+        return len(found) == 3 and all(
+            one[names.CHILD_CONTRACT] == str(contract) and (ADDITION in one) is addition
+            for one in found
+        )
+
+    inside.until(written, f"all children are of contract {contract}, addition: {addition}")
+
+
+def test_upgrades_to_a_changed_contract_and_back_lose_no_new_connection_and_change_no_key(
+    lab: inside.Lab, user: people.User
+) -> None:
+    before = keys(lab)
+    addresses = user.addresses("web", 3)
+
+    with client.Client(lab).watch(addresses) as seen:
+        upgrade(lab, webhook=NEXT)  # beside speakers of the present release
+        until_children_are(user, contract=PRESENT, addition=True)
+        upgrade(lab, speaker=NEXT)  # one node after the other
+        upgrade(lab, webhook=AFTER_NEXT, speaker=AFTER_NEXT)
+        until_children_are(user, contract=PRESENT + 1, addition=True)
+        run_helm(lab, "rollback", release.NAME)
+        until_children_are(user, contract=PRESENT, addition=True)
+        run_helm(lab, "rollback", release.NAME, "1")
+        until_children_are(user, contract=PRESENT, addition=False)
+
+    assert [(one["failures"], one["served"] > 1000) for one in seen] == [([], True)] * 3
+    assert user.addresses("web", 3) == addresses
+    assert keys(lab) == before
+
+
+def test_applying_the_templates_twice_changes_no_key(lab: inside.Lab) -> None:
+    before = keys(lab)
+    text = yaml.safe_dump_all(
+        found for found in helm.template(lab) if found["metadata"]["name"].startswith("l2lb-cred")
+    )
+    for _ in range(2):
+        lab.kubectl("apply", "-f", "-", standard_input=text)
+        lab.kubectl(
+            *("wait", "--for=condition=Complete", "job", "-n", release.NAMESPACE),
+            *("-l", "app.kubernetes.io/name=l2-load-balancer", "--timeout=50s"),
+        )
+
+    assert keys(lab) == before
+    lab.kubectl("delete", "-f", "-", standard_input=text)
+
+
+def test_uninstalling_leaves_nothing_but_the_balancers(lab: inside.Lab, user: people.User) -> None:
+    addresses = user.addresses("web", 3)
+    outside = client.Client(lab)
+
+    run_helm(lab, "uninstall", release.NAME)
+
+    inside.until(lambda: left(lab) == ALWAYS, "the namespace is empty")
+    assert not lab.kubectl("get", "services", "-A", "-l", CHILDREN, "-o", "name")
+    named = lab.kubectl("get", CLUSTERWIDE, "-o", "name").split()
+    assert [name for name in named if "/l2lb-" in name] == []
+    web = user.service("web")
+    assert web["status"] == {"loadBalancer": {}}
+    assert "labels" not in web["metadata"]
+    assert [outside.machine_of(address) for address in addresses] == [None, None, None]
+    assert lab.get(names.PLURAL, user.balancer)["spec"]["addressPool"]
+
+
+def left(lab: inside.Lab) -> set[str]:
+    return set(lab.kubectl("get", NAMESPACED, "-n", release.NAMESPACE, "-o", "name").split())
