@@ -12,7 +12,7 @@ import pytest
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.utils import wrpcap
 
-from speaker.protocol import const, frame
+from speaker.protocol import claimset, const, frame
 from tools import heartbeats
 
 SECRET = b"sixteen bytes or more\n"
@@ -76,10 +76,10 @@ def test_a_beat_names_its_sender_and_whom_it_hears_once_they_have_spoken():
 
 def test_claims_asks_and_last_words_are_told():
     claims = {
-        HELD.packed: frame.Claim(0, 1, 0, held=True, declined=False),
-        SIX.packed: frame.Claim(0, 1, frame.UNLISTED, held=False, declined=True),
+        HELD.packed: claimset.Claim(0, 1, 0, held=True, declined=False),
+        SIX.packed: claimset.Claim(0, 1, claimset.UNLISTED, held=False, declined=True),
     }
-    (value,) = frame.pack_claims(claims, const.CLAIM_PART_BYTES)
+    (value,) = claimset.pack(claims, const.CLAIM_PART_BYTES)
 
     told = lines(
         captured(0.0, payload("n1", frame.field(frame.Tlv.CLAIMS, value), rank=4)),
