@@ -18,14 +18,15 @@ class Bounds:
     """How long a wrong state may last after the last change from outside, in seconds."""
 
     two_holders_s: float = 0.5
-    # A candidate in its cold start, or with a probe that is answered, is passed over after 1 s.
-    no_holder_s: float = 1.6
+    # An unheard node that is listed earlier is waited for, for 1 s; then a candidate in its cold
+    # start, or whose probe is answered, is passed over after 1 s; then we probe.
+    no_holder_s: float = 2.4
     # A speaker younger than this is still in its cold start and owes nothing yet.
     candidate_age_s: float = 4.0
 
 
 LOSSLESS = Bounds()
-LOSSY = Bounds(two_holders_s=2.0, no_holder_s=2.0)
+LOSSY = Bounds(two_holders_s=2.0, no_holder_s=2.8)
 
 
 class Monitor:
