@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 import contextlib
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,36 +11,16 @@ from playwright import sync_api
 
 from app.page import pages, site
 from tests.unit.page import cluster
-
-# Whatever a browser does in the background would be traffic that no test asked for.
-ARGUMENTS = (
-    "--no-sandbox",
-    "--headless=new",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-)
-
-
-def chromium() -> str:
-    """The program, or the test is skipped with the name of the package that has it."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("needs a browser: install the package chromium")
-    return found
+from tools import browser as chromium
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[sync_api.Browser]:
-    program = chromium()
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
-        yield launched
-        launched.close()
+    program = chromium.program()
+    if program is None:
+        pytest.skip(chromium.MISSING)
+    with chromium.opened(program) as opened:
+        yield opened
 
 
 @pytest.fixture

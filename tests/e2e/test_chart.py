@@ -26,11 +26,15 @@ VARIANTS = {
     ),
     "with an alias": ("--set", ALIASED),
     "pages on the node": ("--set=speaker.listen=node",),
+    "page on the Pod": (
+        "--set=webhook.page.listen=pod,webhook.page.from[0].ipBlock.cidr=192.0.2.1/32",
+    ),
     "pinned images": (
         f"--set=images.webhook.digest=sha256:{'0' * 64},images.pullSecrets[0].name=registry",
     ),
     "without extras": (
         "--set=admission.enabled=false,webhook.networkPolicy.enabled=false,uninstall.cleanUp=false",
+        "--set=webhook.page.listen=none",
     ),
 }
 # Kinds of other projects, which a lab has no definitions of.
@@ -93,6 +97,23 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(lab, value):
 def test_the_same_values_render_to_the_same(lab):
     """Or each sync of a GitOps tool would change something, a key at worst."""
     assert helm.template(lab) == helm.template(lab)
+
+
+def test_without_the_page_the_webhook_may_read_nothing(lab):
+    rendered = helm.template(lab, "--set=webhook.page.listen=none")
+    rules = of_kind(rendered, "ClusterRole")["l2lb-webhook"]["rules"]
+
+    assert [(rule["resources"], rule["verbs"]) for rule in rules] == [(["events"], ["create"])]
+
+
+def test_on_the_pod_nobody_reaches_the_page_but_who_is_named(lab):
+    def ports(*options):
+        [policy] = of_kind(helm.template(lab, *options), "NetworkPolicy").values()
+        return [rule["ports"] for rule in policy["spec"]["ingress"]]
+
+    named = "--set=webhook.page.listen=pod,webhook.page.from[0].ipBlock.cidr=192.0.2.1/32"
+    assert ports("--set=webhook.page.listen=pod") == [[{"port": "hooks"}]]
+    assert ports(named) == [[{"port": "hooks"}], [{"port": "page"}]]
 
 
 def test_no_key_is_in_what_is_rendered(lab):
