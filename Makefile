@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e soak bench image examples alerts series external-dns audit lint fmt lock clean
+.PHONY: help demo test unit e2e soak bench image screenshots examples alerts series external-dns audit lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -44,6 +44,9 @@ soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an 
 
 image: $(READY)  ## what the images would hold, built without an engine: it starts and answers
 	@$(BIN)/python -m pytest tests/image
+
+screenshots: $(READY)  ## take the pictures of docs/images/ anew in the lab
+	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m tools.page
 
 examples: $(READY)  ## record examples/hooks/ anew in the lab
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.record
