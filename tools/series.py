@@ -162,22 +162,28 @@ def main() -> int:
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[*scenes.ALL, []],
+        choices=[*scenes.ALL, []],  # the empty list, which Python 3.11 looks up as well
         metavar="SCENE",
         help=f"by default all: {', '.join(scenes.ALL)}",
     )
     names = parser.parse_args().names or list(scenes.ALL)
     try:
         stage = scenes.Stage(inside.Lab())
-        for name in names:
-            scene = scenes.ALL[name]
-            with stage.built(), recording(stage.lab) as made:
-                scene(stage)
-            print(write(name, made, " ".join(str(scene.__doc__).split())), flush=True)
-    except (errors.LabError, inside.CommandError, TimeoutError) as error:
+    except errors.LabError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    status = 0
+    for name in names:
+        scene = scenes.ALL[name]
+        try:
+            with stage.built(), recording(stage.lab) as made:
+                scene(stage)
+        except (errors.LabError, inside.CommandError, TimeoutError) as error:
+            print(f"{name} is not recorded: {error}", file=sys.stderr)
+            status = 1
+        else:
+            print(write(name, made, " ".join(str(scene.__doc__).split())), flush=True)
+    return status
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ VARIANTS = {
     "page on the Pod": (
         "--set=webhook.page.listen=pod,webhook.page.from[0].ipBlock.cidr=192.0.2.1/32",
     ),
+    "with a dashboard": ("--set=monitoring.dashboard.enabled=true",),
     "pinned images": (
         f"--set=images.webhook.digest=sha256:{'0' * 64},images.pullSecrets[0].name=registry",
     ),
@@ -42,6 +43,7 @@ FOREIGN = {
     "--set=webhook.tls.mode=certManager,webhook.tls.issuerRef.name=internal": "Certificate",
     "--set=webhook.serviceMonitor.enabled=true": "ServiceMonitor",
     "--set=speaker.podMonitor.enabled=true,speaker.listen=node": "PodMonitor",
+    "--set=monitoring.rules.enabled=true": "PrometheusRule",
 }
 WRONG = {
     "webhook.replicas=two": "at '/webhook/replicas': got string, want integer",
@@ -50,6 +52,7 @@ WRONG = {
     "annotations.aliases.foo=bar": "value must be one of 'load-balancer', 'ip-count'",
     "webhook.tls.mode=secret": "name the Secret in webhook.tls.existingSecret",
     "webhook.tls.mode=certManager": "name the issuer in webhook.tls.issuerRef",
+    "monitoring.rules.runbookUrl=example.com": "at '/monitoring/rules/runbookUrl'",
     "speaker.podMonitor.enabled=true": "speaker.podMonitor.enabled needs speaker.listen: node",
 }
 
@@ -92,6 +95,17 @@ def test_it_renders_what_belongs_to_other_projects(lab, option):
 def test_a_wrong_value_is_refused_with_what_would_be_right(lab, value):
     with pytest.raises(inside.CommandError, match=re.escape(WRONG[value])):
         helm.template(lab, "--set", value)
+
+
+def test_every_alert_has_the_address_of_its_runbook(lab):
+    url = "--set=monitoring.rules.enabled=true,monitoring.rules.runbookUrl=https://example.com/{alert}"
+
+    (rules,) = of_kind(helm.template(lab, url), "PrometheusRule").values()
+
+    found = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    assert len(found) > 5
+    for rule in found:
+        assert rule["annotations"]["runbook_url"] == f"https://example.com/{rule['alert']}"
 
 
 def test_the_same_values_render_to_the_same(lab):
