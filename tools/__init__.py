@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tools beside the product: programs of others that tests run, and a dissector for heartbeats."""
+"""What a developer runs by hand: heartbeats taken apart, recordings, programs of others."""

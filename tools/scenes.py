@@ -120,9 +120,13 @@ def flapping(stage: Stage) -> None:
 def deaf(stage: Stage) -> None:
     """Let the switch pass no heartbeats to a node; what it sends gets through."""
     time.sleep(CALM_S)
-    chain = f'chain out {{ type filter hook egress device "port-{NODE}" priority 0;'
-    rules = f"table netdev {SPLIT} {{ {chain} ether type 0x88b5 drop; }} }}"
-    stage.lab.run(None, "nft", "-f", "-", standard_input=f"{rules}\n")
+    hook = f'type filter hook egress device "port-{NODE}" priority 0;'
+    rules = (
+        f"add table netdev {SPLIT}",
+        f"add chain netdev {SPLIT} out {{ {hook} }}",
+        f"add rule netdev {SPLIT} out ether type 0x88b5 drop",
+    )
+    stage.lab.run(None, "nft", "-f", "-", standard_input="".join(f"{rule}\n" for rule in rules))
     try:
         inside.until(lambda: not stage.hears(NODE), f"{NODE} hears nobody")
         time.sleep(CALM_S)
