@@ -21,7 +21,6 @@ from lab import inside
 from tests.e2e import soak_growth, soak_plan
 from tests.e2e.faults import matrix, programs, stage, switch, trial, upstream, wire
 
-RESULT = matrix.RESULTS.with_name("faults-soak.json")
 ASK_EVERY_S = 0.05
 WATCH_CUT_EVERY_S = 1.0
 
@@ -46,12 +45,12 @@ class Soak:
             if time.monotonic() >= until:
                 return
             self._do(step)
-            ended = time.monotonic()
-            if wrong := trial.until_right(self._stage, self._seen):
-                raise AssertionError(f"step {step}: {wrong}")
+            right = trial.until_right(self._stage, self._seen)
+            if right.wrong:
+                raise AssertionError(f"step {step}: {right.wrong}")
             self.steps = step.number
             self._look()
-            _say(f"{step}; right after {time.monotonic() - ended:.1f} s")
+            _say(f"{step}; right after {right.all_s:.1f} s")
 
     def _do(self, step: soak_plan.Step) -> None:
         new = [f"soak-{step.number}-{number}" for number in range(step.made)]
@@ -152,10 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "doubled_s": max((one.doubled_s for one in seen.seen.values()), default=None),
         "wrong": wrong,
     }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    matrix.SOAK.parent.mkdir(parents=True, exist_ok=True)
+    matrix.SOAK.write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, growth in grown.items():
-        _say(f"{name}: {growth.resident_mb:+} MB and {growth.files:+} files over its samples")
+        _say(f"{name}: {growth.resident_mb:+} MB, {growth.files:+} files")
     for sentence in wrong:
         _say(f"WRONG: {sentence}")
     _say(f"{soak.steps} steps of seed {seed}, {len(wrong) or 'nothing'} wrong")

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., None])
 
+RESULTS = Path(__file__).resolve().parents[3] / "dist" / "faults"
+SOAK = RESULTS.with_name("faults-soak.json")
 HAND_OVER_S = 1.0  # two may answer for so long at most; a healthy machine needs some milliseconds
 GROUPS = ("speaker", "node", "network", "control_plane", "users")  # test_<group>.py, in order
 
@@ -55,6 +57,3 @@ def rows() -> Iterator[Row]:
         for found in vars(module).values():
             if isinstance(stated := getattr(found, "row", None), Row):
                 yield stated
-
-
-RESULTS = Path(__file__).resolve().parents[3] / "dist" / "faults"

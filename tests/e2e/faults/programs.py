@@ -123,7 +123,7 @@ class Speaker:
     def fill_disk(self) -> None:
         """Leave no room where it keeps its cache, until it is restarted."""
         folder = str(Path(self.setting(*CACHE_FILE)).parent)
-        enter = ["nsenter", "--target", str(self.process), "--mount", "--"]
+        enter = ["nsenter", "--target", str(self.process), "--mount", "--root", "--"]
         self.lab.run(None, *enter, "mount", "-t", "tmpfs", "-o", "size=4k", "full", folder)
         self.lab.run(None, *enter, "sh", "-c", f"head -c 4096 /dev/zero > {folder}/filler")
 

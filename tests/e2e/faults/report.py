@@ -32,7 +32,8 @@ HEAD: Final = (
     "failed elsewhere",
     "nobody answers",
     "two answer",
-    "right after",
+    "wire right",
+    "all right",
     "holders",
     "kept",
 )
@@ -51,7 +52,8 @@ client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
 - nobody answered for an address who is no node of ours, unless the fault is that somebody does;
 - no two nodes did so for longer than {hand_over:g} s at a time, or as the row says: a hand-over
   takes some milliseconds, the rest is room for a busy machine;
-- no connection failed to an address whose node was well;
+- no connection failed to an address whose node was well, while one to the same Pods by a node port
+  did not;
 - in the end each address was answered by its preferred node alone, and the statuses said so.
 
 | column | what it is |
@@ -61,7 +63,8 @@ client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
 | failed elsewhere | likewise, of all other addresses |
 | nobody answers | the longest time in which no question had an answer on the wire, in seconds |
 | two answer | the longest time in which each question had two answers on the wire, in seconds |
-| right after | the end of the fault until desired and observed were one again, in seconds |
+| wire right | the end of the fault until preferred nodes alone answered again, in seconds |
+| all right | likewise, until statuses said so too: they follow after 10 s, if at all |
 | holders | the numbers of the nodes that answered one after another, of each address that moved |
 
 Seconds are those of a machine that runs all nodes, client and control plane at once.
@@ -76,21 +79,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", type=Path, nargs="?", default=matrix.RESULTS, metavar="FOLDER")
+    parser.add_argument("--soak", type=Path, default=matrix.SOAK, metavar="FILE")
     parser.add_argument("--page", type=Path, default=PAGE, help="default: docs/reliability.md")
     chosen = parser.parse_args(arguments)
     results = {path.stem: json.loads(path.read_text()) for path in chosen.folder.glob("*.json")}
     if not results:
         sys.stderr.write(f"{chosen.folder} holds no results: make some with 'make e2e'\n")
         return 2
+    soaked = json.loads(chosen.soak.read_text()) if chosen.soak.exists() else None
     scratch = chosen.page.with_suffix(".new")
-    scratch.write_text(page(tuple(matrix.rows()), results), encoding="utf-8")
+    scratch.write_text(page(tuple(matrix.rows()), results, soaked), encoding="utf-8")
     scratch.replace(chosen.page)
     sys.stdout.write(f"{chosen.page}\n")
     return 0
 
 
-def page(rows: Sequence[matrix.Row], results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the page: a table a group, then what the rows say of two holders."""
+def page(
+    rows: Sequence[matrix.Row],
+    results: Mapping[str, Mapping[str, Any]],
+    soaked: Mapping[str, Any] | None,
+) -> str:
+    """Return the page: a table a group, and what the soak found."""
     sections = [INTRODUCTION.format(hand_over=matrix.HAND_OVER_S)]
     for group in matrix.GROUPS:
         mine = [row for row in rows if row.group == group]
@@ -98,6 +107,8 @@ def page(rows: Sequence[matrix.Row], results: Mapping[str, Mapping[str, Any]]) -
         notes = [f"- {row.fault}: {row.two}.\n" for row in mine if row.two]
         sections.append("".join([f"## {TITLES[group]}\n\n", _markdown(lines), "\n", *notes]))
     sections.append(_circumstances([results[row.slug] for row in rows if row.slug in results]))
+    if soaked is not None:
+        sections.append(_soak(soaked))
     return "\n".join(section.rstrip() + "\n" for section in sections)
 
 
@@ -120,6 +131,7 @@ def _line(row: matrix.Row, result: Mapping[str, Any] | None) -> tuple[str, ...]:
         str(result["failed_elsewhere"]),
         f"{result['silent_s']:.2f}",
         f"{result['doubled_s']:.2f}",
+        f"{result['wire_right_s']:.1f}",
         f"{result['right_s']:.1f}",
         "; ".join(sorted(set(_moves(result["holders"])))),
         "; ".join(result["broken"]) or "yes",
@@ -141,6 +153,25 @@ def _circumstances(results: Sequence[Mapping[str, Any]]) -> str:
         f"{kept} of {len(results)} rows kept, {when[0]} to {when[-1]} UTC; {results[0]['cores']} "
         f"cores, load {loads[0]:g} to {loads[-1]:g}; Metacontroller: {', '.join(controllers)}.\n"
     )
+
+
+def _soak(soaked: Mapping[str, Any]) -> str:
+    grown = [
+        f"- {name}: {megabytes:+g} MB, {files:+g} files\n"
+        for name, (megabytes, files, _) in soaked["growth"].items()
+    ]
+    wrong = [f"- {sentence}\n" for sentence in soaked["wrong"]] or ["Nothing was wrong.\n"]
+    told = (
+        "## Soak\n\nRandom faults and churn, all right again after each; the longest time with two "
+        f"answers was {soaked['doubled_s']:.2f} s. `python -m tests.e2e.soak --seed "
+        f"{soaked['seed']}` does the same {soaked['steps']} steps again, which took "
+        f"{soaked['minutes']:g} minutes.\n\n"
+    )
+    growth = (
+        "\nBy how much the line through their memory and file descriptors rises, once caches are "
+        "full, of the processes that no step restarted:\n\n"
+    )
+    return "".join([told, *wrong, growth, *grown])
 
 
 def _markdown(lines: Iterable[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ from tests.e2e import people
 
 NODES = ("node-1", "node-2", "node-3", "node-4")
 BACKEND = "node-5"  # carries the Pods and never announces: no fault takes a Pod with it
+BACKEND_ADDRESS = "10.77.0.15"
 SERVICE = "web"
 COUNT = 2  # of each family
 POOLS = ("10.77.0.130-10.77.0.239", "fd77::1000-fd77::10ff")
@@ -55,6 +56,10 @@ class Stage:
         )
         for address in self.addresses:
             self.until_served(address)
+        (port,) = self.user.service(SERVICE)["spec"]["ports"]
+        self.control = (
+            f"{BACKEND_ADDRESS}:{port['nodePort']}"  # the same Pods, not by our addresses
+        )
 
     def remove(self) -> None:
         """Take everything away."""
@@ -82,7 +87,7 @@ class Stage:
         finally:
             self.lab.kubectl("-n", self.namespace, "delete", "--wait=false", "service", *new)
             inside.until(
-                lambda: not [one for one in self._all_children() if one.service in new],
+                lambda: not self.children_of(new),
                 "no child of the deleted Services is left",
                 within_s=RIGHT_WITHIN_S,
             )
@@ -112,33 +117,49 @@ class Stage:
             f"the status of {address} says {reason}",
         )
 
-    def _all_children(self) -> list[child.Child]:
+    def children_of(self, services: Sequence[str]) -> list[child.Child]:
+        """Return all children of Services."""
         selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
         listed = self.lab.items("services", "-n", self.namespace, "-l", selector)
-        return [child.decode(manifest) for manifest in listed]
+        return [one for one in map(child.decode, listed) if one.service in services]
+
+    def given(self, services: Sequence[str], count: int) -> list[str]:
+        """Wait until each Service shows so many addresses; return all."""
+
+        def shown() -> list[str]:
+            found: list[str] = []
+            for item in self.lab.items("services", "-n", self.namespace):
+                if item["metadata"]["name"] in services:
+                    found += (e["ip"] for e in item["status"]["loadBalancer"].get("ingress", ()))
+            return found if len(found) == len(services) * count else []
+
+        return inside.until(
+            shown, f"{len(services)} Services have {count} addresses each", within_s=RIGHT_WITHIN_S
+        )
 
     def children(self, service: str = SERVICE) -> list[Kept]:
         """Return what the cluster wants of a Service's addresses, and what the speakers say."""
         return [_kept(manifest) for manifest in self.user.children(service)]
 
-    def wrong(self, now: Mapping[str, frozenset[str]]) -> str:
-        """Return what is not yet as it should be on the wire and in the cluster; empty: nothing."""
-        shown = sorted(self.user.ingress(SERVICE))
-        if shown != sorted(self.addresses):
-            return f"the Service shows {', '.join(shown)} and not {', '.join(self.addresses)}"
+    def wrong(self, now: Mapping[str, frozenset[str]]) -> tuple[str, str]:
+        """Return what is not yet as it should be on the wire, and what in the statuses."""
         kept = self.children()
-        if sorted(one.address for one in kept) != shown:
-            return f"the children are of {', '.join(one.address for one in kept)}"
+        wanted = sorted(self.addresses)
+        if (found := sorted(one.address for one in kept)) != wanted:
+            return f"the children are of {', '.join(found)} and not {', '.join(wanted)}", ""
+        wire = said = ""
         for one in kept:
             answering = {self.machine_of(mac) for mac in now.get(one.address, ())}
             if answering != {one.nodes[0]}:
-                return (
+                wire = (
                     f"{one.address} should be on {one.nodes[0]} and is answered by "
                     f"{', '.join(sorted(answering)) or 'nobody'}"
                 )
             if one.said != one.nodes[0]:
-                return f"{one.address} is on {one.nodes[0]}, and its status names {one.said}"
-        return ""
+                said = f"{one.address} should be on {one.nodes[0]} and its status names {one.said}"
+        if (shown := sorted(self.user.ingress(SERVICE))) != wanted:
+            said = f"the Service shows {', '.join(shown)} and not {', '.join(wanted)}"
+        return wire, said
 
     def machine_of(self, mac: str) -> str:
         """Return the node with this MAC, or the MAC."""

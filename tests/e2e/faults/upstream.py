@@ -6,6 +6,7 @@ tests' kubectl, beside the API server, are spared.
 """
 
 import contextlib
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from lab import inside
 from tests.e2e.faults import delay, refusal
 
 API_PORT = 6443
-TABLE = "faults-upstream"
+TABLE = "upstream"
 # Every controller that asks our hooks, and where each of its hooks' URLs stands.
 CONTROLLERS = ("compositecontrollers", "decoratorcontrollers")
 
@@ -24,6 +25,7 @@ class Upstream:
 
     def __init__(self, lab: inside.Lab) -> None:
         self._lab = lab
+        self._numbers = itertools.count(1)
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -37,13 +39,12 @@ class Upstream:
     @contextlib.contextmanager
     def slow(self, seconds: float) -> Iterator[None]:
         """Let every request of a program on a node take so much longer."""
-        with delay.running(seconds, API_PORT) as port:
-            redirect = f"iifname switch tcp dport {API_PORT} redirect to :{port}"
-            with self._rules(
-                f"chain in {{ type nat hook prerouting priority dstnat; {redirect}; }}"
-            ):
-                self.reset()
-                yield
+        with (
+            delay.running(seconds, API_PORT) as port,
+            self._rule("type nat hook prerouting priority dstnat", f"redirect to :{port}"),
+        ):
+            self.reset()
+            yield
 
     @contextlib.contextmanager
     def cut_every(self, seconds: float) -> Iterator[None]:
@@ -64,9 +65,7 @@ class Upstream:
 
     def reset(self, for_s: float = 0.15) -> None:
         """Answer whatever comes from a node to the API server with a TCP reset, for an instant."""
-        refuse = f"iifname switch tcp dport {API_PORT} reject with tcp reset"
-        chain = f"chain in {{ type filter hook input priority filter; {refuse}; }}"
-        with self._rules(chain, table=f"{TABLE}-reset"):
+        with self._rule("type filter hook input priority filter", "reject with tcp reset"):
             threading.Event().wait(for_s)
 
     @contextlib.contextmanager
@@ -95,9 +94,16 @@ class Upstream:
         self._lab.kubectl("patch", kind, name, "--type=merge", "-p", patch)
 
     @contextlib.contextmanager
-    def _rules(self, chain: str, *, table: str = TABLE) -> Iterator[None]:
-        self._lab.run(None, "nft", "-f", "-", standard_input=f"table inet {table} {{ {chain} }}\n")
+    def _rule(self, hook: str, verdict: str) -> Iterator[None]:
+        """Have a rule for what comes from a node to the API server."""
+        table = f"inet {TABLE}-{next(self._numbers)}"
+        script = (
+            f"add table {table}\n"
+            f"add chain {table} in {{ {hook}; }}\n"
+            f"add rule {table} in iifname switch tcp dport {API_PORT} {verdict}\n"
+        )
         try:
+            self._lab.run(None, "nft", "-f", "-", standard_input=script)
             yield
         finally:
-            self._lab.run(None, "nft", "delete", "table", "inet", table)
+            self._lab.run(None, "nft", "delete", "table", *table.split())

@@ -20,6 +20,7 @@ def result() -> dict[str, Any]:
         "failed_elsewhere": 0,
         "silent_s": 0.22,
         "doubled_s": 0.121,
+        "wire_right_s": 1.3,
         "right_s": 2.9,
         "holders": {"10.77.0.130": ["node-1", "node-4", "node-1"], "fd77::1000": ["node-2"]},
         "broken": [],
@@ -39,9 +40,9 @@ def test_every_row_has_a_file_of_its_own() -> None:
 
 def test_a_row_says_what_was_measured_and_who_held_the_address(result: dict[str, Any]) -> None:
     row = next(matrix.rows())
-    text = report.page([row], {row.slug: result})
+    text = report.page([row], {row.slug: result}, None)
     assert report.faults_of(text) == [row.fault]
-    assert "| 0.28 | 5 | 0 | 0.22 | 0.12 | 2.9 | 1 → 4 → 1 | yes |" in text
+    assert "| 0.28 | 5 | 0 | 0.22 | 0.12 | 1.3 | 2.9 | 1 → 4 → 1 | yes |" in text
     assert "1 of 1 rows kept" in text
     assert "somewhere" not in text
 
@@ -49,7 +50,7 @@ def test_a_row_says_what_was_measured_and_who_held_the_address(result: dict[str,
 def test_a_row_that_was_not_kept_says_how(result: dict[str, Any]) -> None:
     row = next(matrix.rows())
     broken = result | {"broken": ["10.77.0.130 was answered by two nodes for 3 s"]}
-    text = report.page([row], {row.slug: broken})
+    text = report.page([row], {row.slug: broken}, None)
     assert "| 10.77.0.130 was answered by two nodes for 3 s |" in text
     assert "0 of 1 rows kept" in text
 
@@ -62,6 +63,23 @@ def test_a_row_without_result_is_named_as_such(tmp_path: Path, result: dict[str,
     text = page.read_text()
     assert report.faults_of(text) == [row.fault for row in (first, *others)]
     assert text.count("| not run") == len(others)
+
+
+def test_the_soak_says_how_to_do_it_again_and_what_was_wrong(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    soaked = {
+        "seed": 7,
+        "steps": 20,
+        "minutes": 5.0,
+        "doubled_s": 0.1,
+        "growth": {"webhook (12)": [0.5, -1.0, 20]},
+        "wrong": ["fd77::1000: two nodes answered for 3 s"],
+    }
+    text = report.page([row], {row.slug: result}, soaked)
+    assert "`python -m tests.e2e.soak --seed 7` does the same 20 steps again" in text
+    assert "- fd77::1000: two nodes answered for 3 s\n" in text
+    assert "- webhook (12): +0.5 MB, -1 files\n" in text
+    assert report.faults_of(text) == [row.fault]
 
 
 def test_without_any_result_the_page_stays_as_it_is(tmp_path: Path) -> None:
