@@ -137,3 +137,6 @@ end
 complete -c kubectl-l2lb -f -a '(__kubectl_l2lb)'
 """
 SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+if __name__ == "__main__":
+    sys.exit(main())
