@@ -65,7 +65,7 @@ class Cluster:
                 tasks.create_task(started.start())
             tasks.create_task(self._until_nodes_ready(calls))
             if self._settings.product:
-                tasks.create_task(self._install_product())
+                tasks.create_task(self._install_product(calls))
 
     async def perform(self, words: list[str]) -> str:
         """Do what a command inside the lab asks for; return a sentence of what was done."""
@@ -101,8 +101,8 @@ class Cluster:
                     return f"{name} is on the switches, with {' and '.join(machine.addresses)}"
         raise errors.LabError(f"the lab cannot do {' '.join(words)!r}")
 
-    async def _install_product(self) -> None:
-        await product.Product(self._settings).install()
+    async def _install_product(self, administrator: api.Api) -> None:
+        await product.Product(self._settings, administrator).install()
         self._told.say("the product is installed and ready")
 
     async def _make_machines(self) -> None:
