@@ -72,15 +72,19 @@ def user(lab: inside.Lab, request: pytest.FixtureRequest, balancer: people.Balan
 
 @pytest.fixture
 def unguarded(lab: inside.Lab) -> Iterator[None]:
-    """The time before the policy on annotations, from which a Service may have a wrong one."""
-    policy = ("validatingadmissionpolicybinding", "l2lb-annotations")
-    binding = lab.get(*policy)
-    for field in ("creationTimestamp", "generation", "resourceVersion", "uid"):
-        binding["metadata"].pop(field, None)
-    lab.kubectl("delete", *policy)
+    """The time before the chart's admission policies: what they refuse may have been there."""
+    kind = "validatingadmissionpolicybindings"
+    bindings = [item for item in lab.items(kind) if item["metadata"]["name"].startswith("l2lb-")]
+    # The one that is asked about goes last and comes last.
+    bindings.sort(key=lambda item: item["metadata"]["name"] == "l2lb-annotations")
+    for binding in bindings:
+        for field in ("creationTimestamp", "generation", "resourceVersion", "uid"):
+            binding["metadata"].pop(field, None)
+        lab.kubectl("delete", kind, binding["metadata"]["name"])
     inside.until(lambda: _may_write_nonsense(lab), "a wrong annotation is not refused any more")
     yield
-    lab.kubectl("create", "-f", "-", standard_input=json.dumps(binding))
+    for binding in bindings:
+        lab.kubectl("create", "-f", "-", standard_input=json.dumps(binding))
     inside.until(lambda: not _may_write_nonsense(lab), "a wrong annotation is refused again")
 
 

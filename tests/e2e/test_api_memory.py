@@ -3,6 +3,8 @@
 
 import json
 
+import pytest
+
 from contract import child, names
 from lab import inside
 from tests.e2e import people
@@ -102,6 +104,7 @@ def test_a_quota_that_forbids_a_child_is_named(lab, user, block):
     user.gets("web", block.v4(1), block.v4(2))
 
 
+@pytest.mark.usefixtures("unguarded")
 def test_a_look_alike_of_a_child_gives_nobody_anything(lab, user, block):
     user.serve("web", count="1")
     user.gets("web", block.v4(1))
@@ -126,6 +129,7 @@ def test_a_look_alike_of_a_child_gives_nobody_anything(lab, user, block):
     assert "203.0.113.66" not in user.ingress("web")
 
 
+@pytest.mark.usefixtures("unguarded")
 def test_a_service_that_claims_to_be_a_balancers_child_stops_nobody(lab, user, balancer, block):
     uid = lab.get(names.PLURAL, balancer.name)["metadata"]["uid"]
     lab.apply(foreign(user.namespace, "claim", labels={"controller-uid": uid}))
@@ -171,6 +175,7 @@ def test_a_child_that_somebody_deletes_comes_back_with_its_address(lab, user, bl
     user.gets("web", block.v4(1), block.v4(2), block.v4(3))
 
 
+@pytest.mark.usefixtures("unguarded")
 def test_a_child_that_somebody_edits_is_mended(lab, user, block):
     user.serve("web", count="2")
     user.gets("web", block.v4(1), block.v4(2))
