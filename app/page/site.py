@@ -85,18 +85,22 @@ def create(ask: Ask, *, local_only: bool) -> fastapi.FastAPI:
     async def service(request: Request, namespace: str, name: str) -> Response:
         return _shown(await ask(_wanted("service", request, namespace=namespace, name=name)))
 
-    async def failed(request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        phrase = HTTPStatus(status).phrase
-        depth = max(request.url.path.count("/") - 1, 0)
-        return _shown(
+    async def refused(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        status = HTTPStatus(error.status_code)
+        # As the browser counts folders: an encoded slash makes none.
+        raw: bytes = request.scope["raw_path"]
+        response = _shown(
             pages.message(
-                phrase,
-                f"{request.method} {request.url.path}: {phrase.lower()}.",
-                status=HTTPStatus(status),
-                depth=depth,
+                status.phrase,
+                f"{request.method} {request.url.path}: {status.phrase.lower()}.",
+                status=status,
+                depth=max(raw.count(b"/") - 1, 0),
             )
         )
+        response.headers.update(error.headers or {})
+        return response
 
     paths: dict[str, Callable[..., Awaitable[Response]]] = {
         "/": overview,
@@ -107,7 +111,7 @@ def create(ask: Ask, *, local_only: bool) -> fastapi.FastAPI:
     }
     for path, serve in paths.items():
         app.add_api_route(path, serve, methods=METHODS, response_class=HTMLResponse)
-    app.add_exception_handler(HTTPException, failed)
+    app.add_exception_handler(HTTPException, refused)
     return app
 
 

@@ -61,7 +61,8 @@ def test_no_page_holds_a_script_or_a_style_of_its_own(get, path):
 
 
 @pytest.mark.parametrize(
-    "path", [*PATHS, "/none", "/services/shop/none", "/balancers/none", "/a/b/c"]
+    "path",
+    [*PATHS, "/none", "/services/shop/none", "/balancers/none", "/a/b/c", "/services/a%2Fb/c"],
 )
 def test_every_url_is_relative_and_leads_somewhere(get, path):
     urls = re.findall(r'(?:href|src|action)="([^"]*)"', get(path).text)
@@ -81,7 +82,10 @@ def test_a_head_request_is_answered(get, path):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_nothing_can_be_changed(get, method):
-    assert get("/", method=method).status_code == 405
+    answer = get("/", method=method)
+
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize(
