@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import inside
+from tests.e2e.faults import matrix, stage, trial
 from tests.e2e.faults import programs as processes
-from tests.e2e.faults import stage, trial
 from tests.e2e.faults import switch as segment
 from tests.e2e.faults import upstream as way
 
@@ -24,11 +24,12 @@ def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
 
 
 @pytest.fixture
-def row(request: pytest.FixtureRequest, whole: inside.Lab, prepared: stage.Stage) -> trial.Trial:
-    """The row that the test states; afterwards every node is on, whatever happened."""
-    if request.function.row.long and os.environ.get("FAULTS") != "all":
+def row(request: pytest.FixtureRequest, prepared: stage.Stage) -> trial.Trial:
+    """The row that the test states. What a fault breaks it mends itself, also when it fails."""
+    stated: matrix.Row = request.function.row
+    if stated.long and os.environ.get("FAULTS") != "all":
         pytest.skip("it takes minutes: 'make soak' runs it, and FAULTS=all")
-    return trial.Trial(request.function.row, prepared)
+    return trial.Trial(stated, prepared)
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+import socket
+import threading
+from typing import Any
+
+from tests.e2e.faults import delay, trial
+
+
+def result(address: str, *failed_at: float, gap_s: float = 0.04) -> dict[str, Any]:
+    return {
+        "address": address,
+        "served": 10,
+        "failed": len(failed_at),
+        "failures": [{"at": at, "why": "no answer"} for at in failed_at],
+        "cut": 0,
+        "longest_gap_s": gap_s,
+    }
+
+
+def test_losses_are_told_apart_by_whether_the_address_was_on_a_struck_node() -> None:
+    fared = trial._of_connections(
+        [result("a", 1.0, 1.1, gap_s=0.3), result("b", 5.0), result("control")], ["a"]
+    )
+    assert (fared["failed"], fared["gap_s"]) == (2, 0.3)
+    assert (fared["failed_elsewhere"], fared["gap_elsewhere_s"]) == (1, 0.04)
+    assert fared["served"] == 20
+
+
+def test_what_failed_while_the_control_failed_is_the_labs_loss() -> None:
+    fared = trial._of_connections(
+        [result("a", 1.0), result("b", 5.0, 9.0), result("control", 5.4)], ["a"]
+    )
+    assert fared["failed"] == 1
+    assert fared["failed_elsewhere"] == 1
+    assert fared["failed_control"] == 1
+
+
+def test_a_speaker_that_ended_says_nothing_of_how_long_the_machine_let_it_wait() -> None:
+    assert trial._waited({1: 0.0, 2: 5.0}, {1: 0.5, 3: 60.0}, 10.0) == 0.05
+    assert trial._waited({1: 0.0}, {2: 0.0}, 10.0) == 0.0
+
+
+def test_the_proxy_hands_on_what_is_said_both_ways_and_ends_with_its_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=_echo, args=(server,))
+        answering.start()
+        with (
+            delay.running(0.01, server.getsockname()[1]) as port,
+            socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        ):
+            connection.sendall(b"hello")
+            assert connection.recv(100) == b"HELLO"
+        answering.join(10)
+        assert not answering.is_alive()
+
+
+def _echo(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        while text := connection.recv(100):
+            connection.sendall(text.upper())
