@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e soak bench image screenshots examples alerts series external-dns audit lint fmt lock clean
+.PHONY: help demo test unit e2e soak bench docs image screenshots examples alerts series external-dns audit lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -41,6 +41,10 @@ soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an 
 	@FAULTS=all $(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e/faults
 	@$(BIN)/python -m tests.e2e.faults.report
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m tests.e2e.soak $(SOAK_ARGS)
+
+docs: $(READY)  ## build the documentation as a site, strictly, into dist/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open dist/site/index.html"
 
 image: $(READY)  ## what the images would hold, built without an engine: it starts and answers
 	@$(BIN)/python -m pytest tests/image
