@@ -67,6 +67,7 @@ class Daemon:
             peers=lambda: self.driver.core.peers(time.monotonic()),
             mac_of=lambda name: self.driver.segments[name].mac,
             defend=lambda name, address: self.driver.segments[name].defend(address),
+            reassert=lambda name, address, now: self.driver.segments[name].reassert(address, now),
             changed=self._acted,
             notify=self.notices.add,
         )

@@ -214,9 +214,9 @@ class Driver:
                     self.segments[interface].release(address)
             case events.Probe(address, interface):
                 self.segments[interface].probe(address, now)
-            case events.Alone(interface, alone):
+            case events.Alone(interface, alone, abruptly):
                 if interface in self.segments:
-                    self.segments[interface].alone = alone
+                    self.segments[interface].isolate(alone=alone, abruptly=abruptly)
         self._observer.acted(action, now)
 
     def _follow_up(self) -> None:

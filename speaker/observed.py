@@ -17,7 +17,7 @@ from speaker.protocol import events
 from speaker.wire import schedule
 
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
-ASSERTED_EVERY_S: Final = 0.2  # against a peer, whose announcements follow GARP_TIMES_S
+ASSERTED_EVERY_S: Final = 1.0  # against a peer; each time by a whole burst, past locktime
 CONFLICT_OVER_S: Final = 600.0
 _CONFLICTS: Final = 1024  # remembered at a time
 LINES_A_SECOND: Final = 20.0  # about changes of holder
@@ -44,7 +44,8 @@ class _Conflict:
 class Observed:
     """What this node announces, refuses and suffers; implements `driver.Observer`.
 
-    `peers` returns the peers the core knows, `defend` announces an address once, `changed` is
+    `peers` returns the peers the core knows, `defend` announces an address once, `reassert`
+    as if it were taken now, `changed` is
     called when a child should say something else, and `notify` with what its Service's user should
     read.
     """
@@ -58,6 +59,7 @@ class Observed:
         peers: Callable[[], Iterable[events.PeerView]],
         mac_of: Callable[[str], bytes],
         defend: Callable[[str, pool.Address], None],
+        reassert: Callable[[str, pool.Address, float], None],
         changed: Callable[[], None],
         notify: Callable[[notices.Notice], None],
     ) -> None:
@@ -67,6 +69,7 @@ class Observed:
         self._peers = peers
         self._mac_of = mac_of
         self._defend = defend
+        self._reassert = reassert
         self._changed = changed
         self._notify = notify
         self._held: dict[pool.Address, dict[str, _Held]] = {}  # by interface
@@ -163,7 +166,7 @@ class Observed:
             held = self._held.get(address, {}).get(interface)
             if held is not None and now - held.asserted_at >= ASSERTED_EVERY_S:
                 held.asserted_at = now
-                self._defend(interface, address)
+                self._reassert(interface, address, now)
             return
         self._metrics.conflicts.add(interface)
         known = self._conflicts.get((address, interface))

@@ -277,10 +277,15 @@ class Silence:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Alone:
-    """While `alone`, nobody is heard though the lists name others: no periodic announcements."""
+    """While `alone`, nobody is heard though the lists name others: no periodic announcements.
+
+    `abruptly`: several fell silent at once, so rather this node is deaf than they are dead: nothing
+    is announced until something was received.
+    """
 
     interface: str
     alone: bool
+    abruptly: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

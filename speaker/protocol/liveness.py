@@ -42,6 +42,7 @@ class Peer:
     asks: int = 0  # since its last sign of life
     asked_at: float = -math.inf
     silent_s: float = 0.0  # how long it had been when its last frame came, if it had to be asked
+    died_at: float = -math.inf  # of silence
     heard: bytes = b""  # whom it hears, packed as received
     hears_us: bool = False
     deaf_since: float = math.inf  # since when it lists others but not us
@@ -113,6 +114,13 @@ class Peers:
     def any_alive(self) -> bool:
         """Whether anybody at all is alive."""
         return any(peer.alive for peer in self._peers.values())
+
+    def count_silenced(self, now: float) -> int:
+        """How many died of silence within the last two dead-intervals."""
+        return sum(
+            now - peer.died_at <= 2 * const.DEAD_AFTER_INTERVALS * peer.interval_s
+            for peer in self._peers.values()
+        )
 
     def left_nodes(self) -> set[str]:
         """Nodes whose last word was a farewell."""
@@ -192,6 +200,7 @@ class Peers:
                 asked.append(peer)
             else:
                 peer.alive = False
+                peer.died_at = now
                 dead.append(peer)
         return asked, dead
 

@@ -291,7 +291,8 @@ class Segment:
         if alone is not self._alone:
             self._alone = alone
             self._well_since = now
-            actions.append(Alone(self.name, alone))
+            abruptly = alone and self._peers.count_silenced(now) > 1
+            actions.append(Alone(self.name, alone, abruptly))
         self._voice.well_since = math.inf if alone else max(self._well_since, self._own.well_since)
         return actions
 

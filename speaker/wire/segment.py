@@ -14,7 +14,7 @@ from typing import Final
 from contract import pool
 from speaker.links import table
 from speaker.protocol import const
-from speaker.wire import arp, channel, membership, ndp, packet, probes, schedule
+from speaker.wire import arp, channel, hearing, membership, ndp, packet, probes, schedule
 
 _HEARTBEAT_LENGTH: Final = 1514
 _ETHERNET_HEADER: Final = 14
@@ -28,7 +28,7 @@ Conflict = Callable[[str, pool.Address, bytes], None]
 class Segment:
     """The sockets of one interface and what is answered, announced and probed there.
 
-    While `alone` is set nothing is announced periodically. Opening raises OSError when the
+    Opening raises OSError when the
     interface is not there or the privilege is missing.
     """
 
@@ -43,7 +43,8 @@ class Segment:
         self.name = link.name
         self.index = link.index
         self.mac = link.mac
-        self.alone = False
+        self._alone = False
+        self._mute: hearing.Mute | None = None
         self._heartbeat_header = const.GROUP_MAC + link.mac + const.ETHERTYPE.to_bytes(2)
         self._conflict = conflict
         self._schedule = schedule.Schedule(bucket, {pool.IPV4: _ARP_FORMS, pool.IPV6: _NDP_FORMS})
@@ -110,6 +111,12 @@ class Segment:
         protocol.unsettled = True
         self._probes.start(address, now)
 
+    def isolate(self, *, alone: bool, abruptly: bool) -> None:
+        """Announce nothing periodically while alone, and nothing at all while maybe deaf."""
+        self._alone = alone
+        if abruptly:
+            self._mute = hearing.Mute(lambda: hearing.received(self.name))
+
     def listen_for(self, addresses: Iterable[pool.Address]) -> None:
         """Be ready to be asked for these addresses: join the groups of the IPv6 ones."""
         self._memberships.want(
@@ -139,8 +146,11 @@ class Segment:
 
     def work(self, now: float) -> list[probes.Outcome]:
         """Send the announcements and probes that are due; return the probes that have ended."""
-        for address, forms in self._schedule.due(now, quiet=self.alone):
-            self._announce(address, forms)
+        if self._mute is not None and self._mute.ends(now, alone=self._alone):
+            self._mute = None
+        if self._mute is None:
+            for address, forms in self._schedule.due(now, quiet=self._alone):
+                self._announce(address, forms)
         ask, ended = self._probes.due(now)
         for address in ask:
             protocol = self._channel(address)
@@ -153,13 +163,19 @@ class Segment:
 
     def next_at(self, now: float) -> float | None:
         """Return when `work` next has something to do, None for never."""
-        moments = (self._schedule.next_at(now), self._probes.next_at())
+        announced = self._schedule.next_at(now) if self._mute is None else now + hearing.LOOK_S
+        moments = (announced, self._probes.next_at())
         return min((moment for moment in moments if moment is not None), default=None)
 
     def defend(self, address: pool.Address) -> None:
         """Announce a held address once, out of turn (RFC 5227 §2.4)."""
         if address in self._held:
             self._announce(address, 1)
+
+    def reassert(self, address: pool.Address, now: float) -> None:
+        """Announce a held address as if it were taken now: somebody else has announced it."""
+        if address in self._held:
+            self._schedule.add(address, now)
 
     def _announce(self, address: pool.Address, forms: int) -> None:
         protocol = self._channel(address)

@@ -342,7 +342,7 @@ def test_a_holder_that_was_alone_yields_to_one_that_has_long_been_well():
     world.unplug("a")
     world.run(60.0)
     assert world.holders(X) == ["a", "b"]
-    assert (events.Alone("eth0", alone=True)) in [what for _, who, what in world.log if who == "a"]
+    assert events.Alone("eth0", alone=True) in [what for _, who, what in world.log if who == "a"]
     world.heal()
     world.run(0.3)
     assert world.holders(X) == ["b"]
@@ -453,3 +453,13 @@ def test_nobody_yields_to_what_a_peer_claimed_before_it_fell_silent():
     world.run(5.0)
     monitor.check()
     assert world.holders(X) == ["b"]
+
+
+def test_who_loses_several_peers_at_once_may_be_deaf():
+    for names in ("ab", "abc"):
+        world = steady(listed(1, *names), names=names)
+        world.log.clear()
+        world.cut(*((other, "a") for other in names[1:]))
+        world.run(1.0)
+        alone = [what for _, who, what in world.log if isinstance(what, events.Alone)]
+        assert alone == [events.Alone("eth0", alone=True, abruptly=len(names) > 2)]

@@ -87,6 +87,24 @@ async def test_a_heartbeat_that_is_due_does_not_wait_for_its_turn_in_a_busy_loop
     assert max(speaker.told.late) >= const.INTERVAL_S
 
 
+async def test_what_a_node_that_may_be_deaf_holds_is_announced_once_it_receives_something() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    client = lan.Client(links)
+    speaker = await lan.holder(links)
+    opened = speaker.driver.segments["a0"]
+    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
+    opened.work(now)
+    opened.isolate(alone=True, abruptly=True)
+    while client.arp.next(64) is not None:
+        pass
+    opened.reassert(lan.HELD, now)
+    opened.work(now)
+    assert client.arp.next(64) is None
+    client.ask(lan.HELD)
+    opened.work(now)
+    assert client.arp.next(64) is not None
+
+
 async def test_an_interface_that_vanishes_takes_its_addresses_along_and_brings_them_back() -> None:
     links = await lan.plug("a0", lan.CLIENT)
     speaker = await lan.holder(links)

@@ -22,6 +22,7 @@ class Shell:
     def __init__(self) -> None:
         self.lines: list[dict[str, Any]] = []
         self.defended: list[pool.Address] = []
+        self.reasserted: list[tuple[pool.Address, float]] = []
         self.changes = 0
         self.notices: list[notices.Notice] = []
         self.peers: list[events.PeerView] = []
@@ -34,6 +35,7 @@ class Shell:
             peers=lambda: self.peers,
             mac_of=lambda _: MAC,
             defend=lambda _, address: self.defended.append(address),
+            reassert=lambda _, address, now: self.reasserted.append((address, now)),
             changed=self._changed,
             notify=self.notices.append,
         )
@@ -182,11 +184,12 @@ def test_a_peers_claim_is_no_conflict_but_clients_that_believed_it_are_set_right
 ) -> None:
     shell.peers = [peer(PEER)]
     shell.observed.conflicted("eth0", ADDRESS, PEER, 10.0)
-    assert shell.defended == []
+    assert shell.reasserted == []
     shell.take()
-    for eighths in range(8):
-        shell.observed.conflicted("eth0", ADDRESS, PEER, 11.0 + eighths / 8)
-    assert shell.defended == [ADDRESS] * 4
+    for quarters in range(8):
+        shell.observed.conflicted("eth0", ADDRESS, PEER, 11.0 + quarters / 4)
+    assert shell.reasserted == [(ADDRESS, 11.0), (ADDRESS, 12.0)]
+    assert shell.defended == []
     assert "conflicts_total{" not in shell.metrics.render()
 
 
