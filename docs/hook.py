@@ -29,6 +29,7 @@ START: Final = {"index", "README"}  # either is the first page of a folder
 _LINK: Final = re.compile(
     r"(?P<mark>!?)\[(?P<text>[^\]]*)\]\((?P<path>[^)#:\s]+)(?P<part>#[^)\s]*)?\)"
 )
+_SOURCE: Final = re.compile(r'\b(?P<name>src|srcset)="(?P<path>[^":\s]+)"')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -51,21 +52,28 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def relinked(markdown: str, place: str) -> str:
-    """Return a page's text with links that work from its place in the site."""
+    """Return a page's text with links and pictures that work from its place in the site."""
     origins = {place: origin for origin, place in OUTSIDE.items()}
     folder = posixpath.dirname(origins.get(place, posixpath.join(DOCS, place)))
 
-    def link(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, match["path"]))
+    def found(path: str) -> str | None:
+        """Return the way from the page to what a path leads to, if the site has it."""
+        target = posixpath.normpath(posixpath.join(folder, path))
         where = OUTSIDE.get(target)
         if where is None and target.startswith(f"{DOCS}/") and not (ROOT / target).is_dir():
             where = target.removeprefix(f"{DOCS}/")
-        if where is not None:
-            path = posixpath.relpath(where, posixpath.dirname(place) or ".")
-            return f"{match['mark']}[{match['text']}]({path}{match['part'] or ''})"
-        return match["text"] if (ROOT / target).exists() else match[0]
+        return where and posixpath.relpath(where, posixpath.dirname(place) or ".")
 
-    return _LINK.sub(link, markdown)
+    def link(match: re.Match[str]) -> str:
+        path = found(match["path"])
+        if path is not None:
+            return f"{match['mark']}[{match['text']}]({path}{match['part'] or ''})"
+        return match["text"] if (ROOT / folder / match["path"]).exists() else match[0]
+
+    def source(match: re.Match[str]) -> str:
+        return f'{match["name"]}="{found(match["path"]) or match["path"]}"'
+
+    return _SOURCE.sub(source, _LINK.sub(link, markdown))
 
 
 def _expanded(entries: list[Any]) -> list[Any]:

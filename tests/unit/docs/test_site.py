@@ -78,6 +78,14 @@ def test_a_link_within_the_docs_stays(text):
         ("ru/index.md", "[x](docs/ru/install.md)", "[x](install.md)"),
         ("ru/index.md", "![x](docs/failover.svg)", "![x](../failover.svg)"),
         ("contributing.md", "[x](docs/ru/install.md)", "[x](ru/install.md)"),
+        ("ru/index.md", '<img src="docs/a.png">', '<img src="../a.png">'),
+        ("ru/index.md", '<source srcset="docs/a.png">', '<source srcset="../a.png">'),
+        ("page.md", '<img src="images/a.png">', '<img src="images/a.png">'),
+        (
+            "page.md",
+            '<img src="https://example.com/a.png">',
+            '<img src="https://example.com/a.png">',
+        ),
     ],
 )
 def test_a_link_out_of_the_docs_leads_to_the_page_the_site_has(place, text, made):
