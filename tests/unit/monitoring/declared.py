@@ -14,6 +14,8 @@ def series() -> dict[str, set[str]]:
     """Return the labels of each series by its name."""
     found: dict[str, set[str]] = {}
     for metric in vars(speaker.Metrics()).values():
+        if not isinstance(metric, speaker.Counter | speaker.Histogram):
+            continue
         found |= _expanded(metric.name, metric.kind, set(metric.labels))
     for metric in vars(webhook).values():
         if isinstance(metric, prometheus_client.metrics.MetricWrapperBase):
