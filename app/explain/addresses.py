@@ -75,7 +75,8 @@ def view(
     holder = said.node if said is not None else None
     interface, mac = _where(said)
     obstacles = _Obstacles(known, heeds_label=not ignores_exclude_label)
-    state, why = _judge(observed, desired, holder, obstacles)
+    move = _last_move(child.address, holder, moves)
+    state, why = _judge(observed, desired, holder, obstacles, move)
     return model.AddressView(
         address=child.address,
         balancer=child.balancer,
@@ -87,7 +88,7 @@ def view(
         holder=holder,
         interface=interface,
         mac=mac,
-        since=_since(said, _last_move(child.address, holder, moves)),
+        since=_since(said, move),
         state=state,
         reason=said.reason.value if said is not None else "",
         why=why,
@@ -122,6 +123,7 @@ def _judge(
     desired: str | None,
     holder: str | None,
     obstacles: _Obstacles,
+    move: model.Move | None,
 ) -> tuple[model.AddressState, str]:
     child, said = observed.child, observed.announcement
     if observed.terminating:
@@ -155,7 +157,7 @@ def _judge(
         )
     if holder == desired:
         return model.AddressState.ANNOUNCED, f"{holder}, which is preferred, announces it"
-    return model.AddressState.MOVED, _moved(child, desired, str(holder), obstacles)
+    return model.AddressState.MOVED, _moved(child, desired, str(holder), obstacles, move)
 
 
 def _unreported(child: child_services.Child, obstacles: _Obstacles) -> str:
@@ -171,21 +173,28 @@ def _unreported(child: child_services.Child, obstacles: _Obstacles) -> str:
     )
 
 
-def _moved(child: child_services.Child, desired: str, holder: str, obstacles: _Obstacles) -> str:
+def _moved(
+    child: child_services.Child,
+    desired: str,
+    holder: str,
+    obstacles: _Obstacles,
+    move: model.Move | None,
+) -> str:
     if holder not in child.nodes:
         return (
             f"{holder}, which its list does not name any more, announces it until {desired} takes "
             "over"
         )
-    return f"{holder}, a stand-in, announces it: {_absent(child, desired, obstacles)}"
+    died = move is not None and move.warns and move.came_from == desired
+    return f"{holder}, a stand-in, announces it: {_absent(child, desired, obstacles, died=died)}"
 
 
-def _absent(child: child_services.Child, desired: str, obstacles: _Obstacles) -> str:
+def _absent(child: child_services.Child, desired: str, obstacles: _Obstacles, *, died: bool) -> str:
     """Say why the preferred node does not announce an address, as far as the API server knows."""
     obstacle = obstacles.of(desired)
     if obstacle:
         return f"{desired}, which is preferred, {obstacle}"
-    if child.health_check_port is not None:
+    if child.health_check_port is not None and not died:
         return (
             f"{desired}, which is preferred, has no serving endpoint of the Service (policy Local),"
             " or its speaker sees other trouble"
@@ -193,9 +202,10 @@ def _absent(child: child_services.Child, desired: str, obstacles: _Obstacles) ->
     if math.isinf(child.failback_delay_s):
         return f"{desired}, which is preferred, does not take it back, as failbackDelay is never"
     delay = durations.format_duration(child.failback_delay_s)
+    unheard = "was not heard any more then, and " if died else ""
     return (
-        f"{desired}, which is preferred, takes it back when it has been well for {delay}; if this "
-        "stays, ask its speaker what it believes"
+        f"{desired}, which is preferred, {unheard}takes it back when it has been well for {delay}; "
+        "if this stays, ask its speaker what it believes"
     )
 
 

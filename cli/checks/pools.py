@@ -125,8 +125,8 @@ def _subnets(
     if subnets is None:
         yield finding.unknown(
             subject,
-            "whether its addresses are in the nodes' subnets cannot be seen: no speaker could be "
-            "asked",
+            "whether its addresses are in the nodes' subnets cannot be seen: no speaker tells of "
+            "subnets",
         )
         return
     known = pool.Pool.parse(sorted({str(subnet) for subnet in subnets if _is_usable(subnet)}))

@@ -87,9 +87,9 @@ def show(report: trial.Report, out: output.Output) -> None:
         ([load.node, _number(load.before), _number(load.after)] for load in report.loads),
     )
     out.line(
-        f"{report.moved} addresses move, {report.added} are added, {report.unheld} are held by "
-        f"nobody; between the most and the least loaded node are {report.gap_before} addresses "
-        f"before and {report.gap_after} after."
+        f"Addresses: {report.moved} moved, {report.added} added, {report.unheld} held by nobody. "
+        f"Between the most and the least loaded node: {report.gap_before} before, "
+        f"{report.gap_after} after."
     )
     for sentence in report.lacking:
         out.line(sentence)

@@ -31,8 +31,10 @@ def run(options: argparse.Namespace) -> int:
             screen.update(picture(found, now=dt.datetime.now(dt.UTC)), refresh=True)
             looks += 1
             if options.looks is not None and looks >= options.looks:
-                return errors.Exit.DONE
+                break
             time.sleep(options.every)
+    out.line()
+    return errors.Exit.DONE
 
 
 def picture(found: model.ClusterView, *, now: dt.datetime) -> rich.console.Group:

@@ -34,7 +34,7 @@ def test_the_table_shows_what_moves_and_wide_shows_all(run):
     assert ran.code == 0
     assert "192.0.2.10" in ran.out
     assert "192.0.2.11" not in ran.out
-    assert "1 addresses move" in ran.out
+    assert "Addresses: 1 moved, 0 added" in ran.out
     assert "192.0.2.11" in run("simulate --fail n1 -o wide").out
 
 

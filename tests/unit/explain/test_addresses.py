@@ -147,6 +147,13 @@ def test_a_move_tells_since_when_its_target_holds():
     assert seen(scenes.child_of(by="n2"), events=events).since == moment
 
 
+def test_a_preferred_node_that_died_is_said_to_be_unheard():
+    events = [scenes.moved("192.0.2.10", "n1", "n2", scenes.SINCE)]
+    assert (
+        "n1, which is preferred, was not heard" in seen(scenes.child_of(by="n2"), events=events).why
+    )
+
+
 def test_a_move_to_another_node_says_nothing_of_the_holder():
     moment = dt.datetime(2026, 2, 1, 11, 0, tzinfo=dt.UTC)
     events = [scenes.moved("192.0.2.10", "n1", "n2", moment)]
