@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
+import pathlib
+
 import httpx2
 import pytest
 
+from app.explain import model
 from cli import __main__ as program
-from cli import cluster, errors
+from cli import arguments, cluster, errors
 
 
 def test_without_the_crd_the_remedy_is_to_install_it(run, server):
@@ -74,3 +77,11 @@ def test_every_exit_code_is_in_the_help(capsys):
         program.main(["--help"])
     told = capsys.readouterr().out
     assert all(f"\n  {code.value:<5}" in told for code in errors.Exit)
+
+
+def test_the_page_tells_of_every_exit_code_command_and_state():
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "kubectl-l2lb.md").read_text()
+    assert all(f"\n| {code.value} |" in page for code in errors.Exit)
+    assert all(f"\n## {command}" in page.lower() for command in arguments.COMMANDS)
+    states = [*model.AddressState, *model.ServiceState]
+    assert all(f"\n| `{state.value}` |" in page for state in states)
