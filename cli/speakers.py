@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
+from concurrent import futures
 from typing import Any, Final
 
 from cli import cluster, errors, gather
@@ -18,6 +19,7 @@ from cli import cluster, errors, gather
 DEFAULT_PORT: Final = 7472
 _LISTEN: Final = "L2LB_LISTEN"
 _EXEC_WITHIN_S: Final = 15
+_AT_ONCE: Final = 8  # each may be a kubectl, of some 50 MB
 _FETCH: Final = (
     "import sys, urllib.request; "
     "open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open; "
@@ -74,14 +76,19 @@ def find(server: cluster.Cluster) -> list[Speaker]:
 def ask(
     server: cluster.Cluster, speakers: Iterable[Speaker], *, context: str | None
 ) -> list[Belief]:
-    """Ask each speaker; one that cannot be asked says why not."""
-    beliefs = []
-    for speaker in speakers:
+    """Ask the speakers, some at a time; return their answers in order.
+
+    One that cannot be asked says why not.
+    """
+
+    def one(speaker: Speaker) -> Belief:
         try:
-            beliefs.append(Belief(speaker, _status(server, speaker, context)))
+            return Belief(speaker, _status(server, speaker, context))
         except errors.CliError as error:
-            beliefs.append(Belief(speaker, {}, str(error)))
-    return beliefs
+            return Belief(speaker, {}, str(error))
+
+    with futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(one, speakers))
 
 
 def _status(server: cluster.Cluster, speaker: Speaker, context: str | None) -> Mapping[str, Any]:
