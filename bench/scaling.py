@@ -123,6 +123,10 @@ class Cluster:
         nodes = cost.request_b + cost.request_node_b * self._nodes_of_one
         return int((settings.MAX_BODY_BYTES - nodes) / (cost.request_child_b * ADDRESSES))
 
+    def is_accepted(self, cost: costs.Costs) -> bool:
+        """Whether the webhook takes requests of this size."""
+        return self.request_b(cost) <= settings.MAX_BODY_BYTES
+
     @property
     def held(self) -> float:
         """Addresses that each node holds."""
@@ -329,29 +333,38 @@ def _syncs(cost: costs.Costs) -> str:
             f"{each.nodes:,}",
             f"{each.balancers}",
             f"{each.services // each.balancers:,}",
-            f"{each.sync_s(cost):.2f} s",
+            f"{each.sync_s(cost):.2f} s" if each.is_accepted(cost) else "refused",
             f"{each.request_b(cost) / 1e6:.1f} MB",
         )
         for each in _clusters()
     ]
     head = ("nodes", "balancers", "Services of one", "webhook's CPU a sync", "request")
-    return _markdown(head, rows)
+    services, nodes = costs.SYNC_CHECK
+    checked = Cluster(nodes, services, 1).sync_s(cost)
+    told = (
+        f"A sync of {services} Services and {nodes} nodes, to which nothing was fitted, takes "
+        f"{cost.sync_checked_s * 1000:.0f} ms; the model says {checked * 1000:.0f} ms.\n"
+    )
+    return f"{_markdown(head, rows)}\n{told}"
 
 
 def _failures(cost: costs.Costs) -> str:
-    rows = [
-        (
-            f"{each.nodes:,}",
-            f"{each.balancers}",
-            report.number(each.held),
-            f"{each.told_within_s:.0f} s",
-            report.number(math.ceil(each.failure_syncs(cost))),
-            f"{each.failure_syncs(cost) * each.sync_s(cost):.0f} s",
-            f"{each.fan_out_b(cost) / 1e6:,.0f} MB",
-            report.number(each.listing),
+    rows = []
+    for each in _clusters():
+        syncs = each.failure_syncs(cost)
+        accepted = each.is_accepted(cost)
+        rows.append(
+            (
+                f"{each.nodes:,}",
+                f"{each.balancers}",
+                report.number(each.held),
+                f"{each.told_within_s:.0f} s",
+                report.number(math.ceil(syncs)) if accepted else "refused",
+                f"{syncs * each.sync_s(cost):.1f} s" if accepted else "",
+                f"{each.fan_out_b(cost) / 1e6:,.0f} MB",
+                report.number(each.listing),
+            )
         )
-        for each in _clusters()
-    ]
     head = (
         "nodes",
         "balancers",
@@ -441,8 +454,8 @@ watch. If the node is removed from the cluster, the children that list it (each 
 most {listed}) get new lists.
 
 {failures}
-With one balancer the syncs are the limit, with a hundred the writes: their number does not depend \
-on the nodes but on the addresses of the one that failed.
+The writes depend on the addresses of the node that failed and on nothing else; more balancers \
+make each of their syncs smaller.
 
 ## Speakers
 

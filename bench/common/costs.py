@@ -25,6 +25,7 @@ Json = dict[str, Any]
 Plane = tuple[float, float, float]  # what is fixed, what a child adds, what a node adds
 
 SYNC_SIZES: Final = ((50, 10), (50, 200), (600, 10))  # Services of 3 addresses, and nodes
+SYNC_CHECK: Final = (300, 100)  # not fitted to
 SYNC_CALLS: Final = 5
 ADDRESSES: Final = 3
 LOOKS: Final = 20
@@ -52,12 +53,13 @@ class Costs:
     request_b: float  # likewise, of what Metacontroller sends
     request_child_b: float
     request_node_b: float
+    sync_checked_s: float  # the webhook's, measured at SYNC_CHECK
 
 
 def measure() -> Costs:
     """Measure everything, which takes about a minute."""
     received, sent = _beats()
-    sync, request, manifests = _syncs()
+    (sync, checked_s), request, manifests = _syncs()
     announced = [_announced(manifest) for manifest in manifests]
     event, refresh, kept = _speaker(announced)
     return Costs(
@@ -73,6 +75,7 @@ def measure() -> Costs:
         request_b=request[0],
         request_child_b=request[1],
         request_node_b=request[2],
+        sync_checked_s=checked_s,
     )
 
 
@@ -84,8 +87,8 @@ def _beats() -> tuple[float, float]:
     return received, sent
 
 
-def _syncs() -> tuple[Plane, Plane, list[Json]]:
-    """Return processor time and size of a sync at rest, and the children of the largest."""
+def _syncs() -> tuple[tuple[Plane, float], Plane, list[Json]]:
+    """Return processor time of a sync at rest with a check, its size, and its children."""
     times, sizes = [], []
     manifests: list[Json] = []
     with hooks.webhook() as (client, pid):
@@ -96,7 +99,7 @@ def _syncs() -> tuple[Plane, Plane, list[Json]]:
             document: Json = response.json()
             return document
 
-        for services, nodes in SYNC_SIZES:
+        for services, nodes in (*SYNC_SIZES, SYNC_CHECK):
             _, at_rest = hooks.bodies(services, nodes, answer)
             answer(at_rest)
             before = machine.cpu_s(_family(pid))
@@ -106,7 +109,7 @@ def _syncs() -> tuple[Plane, Plane, list[Json]]:
             sizes.append(float(len(at_rest)))
             listed: dict[str, Json] = json.loads(at_rest)["children"][requests.SERVICES]
             manifests = list(listed.values())
-    return _plane(times), _plane(sizes), manifests
+    return (_plane(times), times[-1]), _plane(sizes), manifests
 
 
 def _family(process: int) -> list[int]:

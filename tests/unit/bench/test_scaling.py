@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from app import settings
 from bench import protocol, scaling
 from bench.common import costs
 from speaker.protocol import const
@@ -22,6 +21,7 @@ COST = costs.Costs(
     request_b=6_500,
     request_child_b=3_500,
     request_node_b=11_000,
+    sync_checked_s=0.05,
 )
 
 
@@ -82,8 +82,8 @@ def test_a_thousand_nodes_need_several_segments() -> None:
 
 def test_the_most_services_are_those_whose_request_just_fits() -> None:
     most = scaling.Cluster(10, 1, 1).most_services(COST)
-    assert scaling.Cluster(10, most, 1).request_b(COST) <= settings.MAX_BODY_BYTES
-    assert scaling.Cluster(10, most + 1, 1).request_b(COST) > settings.MAX_BODY_BYTES
+    assert scaling.Cluster(10, most, 1).is_accepted(COST)
+    assert not scaling.Cluster(10, most + 1, 1).is_accepted(COST)
 
 
 def test_the_share_of_a_core_is_a_line_through_two_labs_and_checked_by_a_third(
