@@ -37,6 +37,8 @@ FIELD_BYTES: Final = 3  # type and length
 HEARD_BYTES: Final = 12  # a peer in HEARD
 MAC_BYTES: Final = 6
 KEY_ID_BYTES: Final = 4
+ANNOUNCE_RATE: Final = 200.0  # a second, and so many at once: the speaker's defaults
+ANNOUNCE_BURST: Final = 50
 LIMIT: Final = const.PEERS_MAX + 1
 
 
@@ -141,8 +143,12 @@ class Cluster:
     @property
     def told_within_s(self) -> float:
         """How long the statuses take to be right after a node failed, from its death on."""
-        takers = max(1, min(names.MAX_LISTED_NODES, self.group.speakers) - 1)
-        return reports.SETTLED_AFTER_S + reports.JITTER_S + self.held / takers / reports.RATE
+        return reports.SETTLED_AFTER_S + reports.JITTER_S + self._taken / reports.RATE
+
+    @property
+    def announced_within_s(self) -> float:
+        """How long the announcements of a failed node's addresses take, from taking over on."""
+        return max(0.0, self._taken - ANNOUNCE_BURST) / ANNOUNCE_RATE
 
     def failure_syncs(self, cost: costs.Costs) -> float:
         """Return how many syncs the writes after a node's failure ask for, at most.
@@ -165,6 +171,11 @@ class Cluster:
     def look_s(self, cost: costs.Costs) -> float:
         """Return what a change costs a speaker that looks through all children."""
         return self.children * cost.refresh_child_s
+
+    @property
+    def _taken(self) -> float:
+        """Addresses that each stand-in of a failed node takes, evenly spread."""
+        return self.held / max(1, min(names.MAX_LISTED_NODES, self.group.speakers) - 1)
 
     @property
     def _nodes_of_one(self) -> float:
@@ -246,6 +257,8 @@ def page(cost: costs.Costs, idle: Sequence[Idle]) -> str:
         most=f"{Cluster(NODES[0], SERVICES, 1).most_services(cost):,}",
         listed=names.MAX_LISTED_NODES,
         rate=f"{reports.RATE:g}",
+        burst=ANNOUNCE_BURST,
+        announced=f"{ANNOUNCE_RATE:g}",
         machine=_machine(),
     )
 
@@ -358,6 +371,7 @@ def _failures(cost: costs.Costs) -> str:
                 f"{each.nodes:,}",
                 f"{each.balancers}",
                 report.number(each.held),
+                f"{each.announced_within_s:.2f} s",
                 f"{each.told_within_s:.0f} s",
                 report.number(math.ceil(syncs)) if accepted else "refused",
                 f"{syncs * each.sync_s(cost):.1f} s" if accepted else "",
@@ -368,8 +382,9 @@ def _failures(cost: costs.Costs) -> str:
     head = (
         "nodes",
         "balancers",
-        "status writes",
-        "done after",
+        "addresses, and status writes",
+        "announced within",
+        "statuses done after",
         "syncs, at most",
         "their CPU",
         "sent to speakers",
@@ -419,8 +434,9 @@ run side by side |
 | some ten thousand children a cluster | every speaker watches all of them, and looks through them \
 after a change | fewer addresses a Service (`ip-count`), fewer nodes that run speakers |
 
-Nothing of this is in the way of a fail-over: it needs no API server, no sync and no write, and \
-costs the same with one address or a thousand.
+Nothing of this is in the way of a fail-over: it needs no API server, no sync and no write. Who asks \
+gets an answer at once; who does not ask is told by announcements, {burst} at once and {announced} a \
+second on each node (`announceRate`).
 
 ## Constants
 

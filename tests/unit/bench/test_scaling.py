@@ -66,6 +66,13 @@ def test_more_balancers_make_syncs_smaller_and_more_nodes_make_failures_cheaper(
     assert hundred.told_within_s < few.told_within_s
 
 
+def test_what_the_burst_of_announcements_holds_is_announced_at_once() -> None:
+    assert scaling.Cluster(1_000, 10_000, 1).announced_within_s == 0.0
+    assert scaling.Cluster(10, 10_000, 1).announced_within_s == pytest.approx(
+        (3_000 / 9 - scaling.ANNOUNCE_BURST) / scaling.ANNOUNCE_RATE
+    )
+
+
 def test_no_more_syncs_than_writes_are_asked_for_and_no_more_children_rewritten_than_exist() -> (
     None
 ):
