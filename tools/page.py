@@ -18,7 +18,8 @@ URL: Final = "http://127.0.0.1:8081/"  # within the webhook's Pod
 EXAMPLES: Final = Path(__file__).resolve().parents[1] / "examples"
 IMAGES: Final = EXAMPLES.parent / "docs" / "images"
 NODES: Final = ("node-1", "node-2", "node-3", "node-4")
-WIDTH: Final = 1120
+WIDTH: Final = 1200
+HEIGHT: Final = 920
 MAX_BYTES: Final = 200_000
 SETTLED_S: Final = 60.0
 _NETWORKS: Final = Path("/run/netns")
@@ -62,12 +63,12 @@ def main() -> int:
     with browser.opened(executable, netns=network(lab)) as opened:
         for scheme in ("light", "dark"):
             page = opened.new_page(
-                viewport={"width": WIDTH, "height": 700},
+                viewport={"width": WIDTH, "height": HEIGHT},
                 color_scheme="dark" if scheme == "dark" else "light",
             )
             for name, path in {"overview": "", "service": "services/shop/web"}.items():
                 page.goto(URL + path)
-                _write(IMAGES / f"page-{name}-{scheme}.png", page.screenshot(full_page=True))
+                _write(IMAGES / f"page-{name}-{scheme}.png", page.screenshot())
     return 0
 
 

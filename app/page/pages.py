@@ -227,6 +227,7 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "Level": model.Level,
+        "COUNTED": words.COUNTED,
         "LEVELS": words.LEVELS,
         "MARKS": words.MARKS,
         "version": assets.VERSION,

@@ -12,6 +12,7 @@ LEVELS: Final = {
     model.Level.WAITING: "waiting",
     model.Level.BROKEN: "broken",
 }
+COUNTED: Final = LEVELS | {model.Level.NOTICE: "to note"}
 MARKS: Final = {
     model.Level.GOOD: "✓",
     model.Level.NOTICE: "i",
