@@ -434,9 +434,9 @@ run side by side |
 | some ten thousand children a cluster | every speaker watches all of them, and looks through them \
 after a change | fewer addresses a Service (`ip-count`), fewer nodes that run speakers |
 
-Nothing of this is in the way of a fail-over: it needs no API server, no sync and no write. Who asks \
-gets an answer at once; who does not ask is told by announcements, {burst} at once and {announced} a \
-second on each node (`announceRate`).
+Nothing of this is in the way of a fail-over: it needs no API server, no sync and no write. Who \
+asks gets an answer at once; who does not ask is told by announcements, {burst} at once and \
+{announced} a second on each node (`announceRate`).
 
 ## Constants
 
