@@ -8,6 +8,7 @@ not see:
 
     <!-- test: skip, REASON -->
     <!-- test: instead COMMAND -->
+    <!-- test: fails -->                    what the page shows is the complaint
     <!-- test: read THIS for THAT. -->      once, for the whole page
 """
 
@@ -37,6 +38,7 @@ class Step:
     line: int
     command: str
     shown: tuple[str, ...]
+    fails: bool = False
 
     @property
     def is_a_look(self) -> bool:
@@ -57,7 +59,8 @@ def steps(page: Path) -> Iterator[Step]:
             yield Step(line, note.removeprefix("instead "), ())
             continue
         for step in parsed(block["text"], line):
-            yield step if notes is None else _reading(step, notes["that"], notes["this"])
+            read = step if notes is None else _reading(step, notes["that"], notes["this"])
+            yield dataclasses.replace(read, fails=note == "fails")
 
 
 def parsed(text: str, line: int) -> Iterator[Step]:
@@ -140,7 +143,7 @@ class Shell:
         deadline = time.monotonic() + WITHIN_S
         while True:
             status, output = self.run(step.command)
-            if status == 0 and matches(step.shown, output):
+            if (status != 0) == step.fails and matches(step.shown, output):
                 return
             if not step.is_a_look or time.monotonic() > deadline:
                 break

@@ -92,6 +92,14 @@ def test_a_shell_keeps_its_variables_and_tells_how_a_command_ended(tmp_path):
     shell.close()
 
 
+def test_a_command_that_a_page_says_fails_must_fail(tmp_path):
+    shell = documents.Shell(tmp_path)
+    shell.do(documents.Step(7, "echo no; false", ("no",), fails=True))
+    with pytest.raises(AssertionError, match="ended with 0"):
+        shell.do(documents.Step(7, "echo no", ("no",), fails=True))
+    shell.close()
+
+
 def test_what_a_page_does_not_show_fails_with_its_line(tmp_path):
     shell = documents.Shell(tmp_path)
     with pytest.raises(AssertionError, match=r"line 7: 'echo b' ended with 0 and printed\nb"):
