@@ -72,6 +72,7 @@ class ReportWriter:
         self._metrics = counted
         self._log = logger
         self._woken = asyncio.Event()
+        self._failing = False
         self._reports = reports.Reports(random.SystemRandom().random, time.monotonic())
 
     def wake(self) -> None:
@@ -133,12 +134,14 @@ class ReportWriter:
             )
         except api.ApiError as error:
             outcome = {_CONFLICT: "outdated", _NOT_FOUND: "gone"}.get(error.status, "failed")
-            if outcome == "failed":
-                self._log.warning("status not written", error=str(error))
+            if outcome == "failed" and not self._failing:
+                self._log.warning("status not written", error=str(error), then="tries on")
+            self._failing = outcome == "failed"
             if outcome != "gone":
                 self._reports.failed(report.known.key, time.monotonic())
         else:
             outcome = "written"
+            self._failing = False
         self._metrics.status_writes.add(outcome)
 
 
