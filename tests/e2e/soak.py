@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lab import inside
+from lab import errors, inside
 from tests.e2e import soak_growth, soak_plan
 from tests.e2e.faults import matrix, programs, stage, switch, trial, upstream, wire
 
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             soak = Soak(lab, on, seen)
             try:
                 soak.run(seed, chosen.minutes * 60)
-            except (AssertionError, TimeoutError, inside.CommandError) as error:
+            except (AssertionError, TimeoutError, inside.CommandError, errors.LabError) as error:
                 wrong.append(str(error))
     wrong += [
         f"{address}: {one.macs - on.macs.keys()} answered, no node's MAC"

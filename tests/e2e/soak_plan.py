@@ -55,7 +55,7 @@ class Step:
     def __str__(self) -> str:
         where = f" ({', '.join(self.nodes)})" if self.nodes else ""
         lost = f" {self.percent} %" if self.fault is Fault.LOSSY else ""
-        made = f", {self.made} Services of {self.count} come and go" if self.made else ""
+        made = f", Services come and go: {self.made} of {self.count}" if self.made else ""
         return f"{self.number}: {self.fault}{lost}{where} for {self.seconds:.1f} s{made}"
 
 
