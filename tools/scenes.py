@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Scenes of an operator's life, played in the lab while its metrics are recorded."""
+"""Scenes of an operator's life, played in the lab while its metrics are recorded.
+
+A scene is a context: it has been played when the context is open, and is undone when it closes.
+"""
 
 import contextlib
 import json
@@ -98,26 +101,33 @@ class Stage:
         return {peer["node"] for peer in self.believes(node)["peers"] if peer["alive"]}
 
 
-def calm(_: Stage) -> None:
+@contextlib.contextmanager
+def calm(_: Stage) -> Iterator[None]:
     """Do nothing."""
     time.sleep(3 * CALM_S)
+    yield
 
 
-def failover(stage: Stage) -> None:
+@contextlib.contextmanager
+def failover(stage: Stage) -> Iterator[None]:
     """Kill a speaker, and start it again."""
     time.sleep(CALM_S)
     _die_and_return(stage)
     time.sleep(CALM_S)
+    yield
 
 
-def flapping(stage: Stage) -> None:
+@contextlib.contextmanager
+def flapping(stage: Stage) -> Iterator[None]:
     """Kill a speaker six times, and start it again each time."""
     time.sleep(CALM_S)
     for _ in range(6):
         _die_and_return(stage)
+    yield
 
 
-def deaf(stage: Stage) -> None:
+@contextlib.contextmanager
+def deaf(stage: Stage) -> Iterator[None]:
     """Let the switch pass no heartbeats to a node; what it sends gets through."""
     time.sleep(CALM_S)
     hook = f'type filter hook egress device "port-{NODE}" priority 0;'
@@ -130,11 +140,13 @@ def deaf(stage: Stage) -> None:
     try:
         inside.until(lambda: not stage.hears(NODE), f"{NODE} hears nobody")
         time.sleep(CALM_S)
+        yield
     finally:
         stage.lab.run(None, "nft", "delete", "table", "netdev", SPLIT)
 
 
-def conflict(stage: Stage) -> None:
+@contextlib.contextmanager
+def conflict(stage: Stage) -> Iterator[None]:
     """Let a host of the segment claim an address that is announced, again and again."""
     (address, *_) = stage.serve(3)
     stage.lab.change("machine", "add", STRANGER)
@@ -147,23 +159,29 @@ def conflict(stage: Stage) -> None:
             stage.lab.run(STRANGER, "ping", "-c1", "-W1", "-I", address, "10.77.0.100")
         time.sleep(1.0)
     stage.lab.run(STRANGER, "ip", "address", "del", f"{address}/24", "dev", "eth0")
+    yield
 
 
-def nowhere(stage: Stage) -> None:
+@contextlib.contextmanager
+def nowhere(stage: Stage) -> Iterator[None]:
     """Name an interface in the balancer that no node has."""
     time.sleep(CALM_S)
     stage.balance(interfaces=["absent0"])
     time.sleep(CALM_S)
+    yield
 
 
-def full(stage: Stage) -> None:
+@contextlib.contextmanager
+def full(stage: Stage) -> Iterator[None]:
     """Ask for all addresses of the pool but one."""
     time.sleep(CALM_S)
     stage.serve(19)
     time.sleep(CALM_S)
+    yield
 
 
-def refusing(stage: Stage) -> None:
+@contextlib.contextmanager
+def refusing(stage: Stage) -> Iterator[None]:
     """Ask a hook what is no request, again and again."""
     path = f"/api/v1/namespaces/{release.NAMESPACE}/pods/https:{{}}:{release.WEBHOOK_PORT}/proxy"
     pods = stage.lab.items("pods", "-n", release.NAMESPACE, "-l", release.WEBHOOKS)
@@ -177,29 +195,36 @@ def refusing(stage: Stage) -> None:
                     standard_input=BROKEN_CALL,
                 )
         time.sleep(1.0)
+    yield
 
 
-def uncalled(stage: Stage) -> None:
+@contextlib.contextmanager
+def uncalled(stage: Stage) -> Iterator[None]:
     """Stop Metacontroller."""
     time.sleep(CALM_S)
     stage.lab.change("process", "stop", "metacontroller")
     try:
         time.sleep(2 * CALM_S)
+        yield
     finally:
         stage.lab.change("process", "start", "metacontroller")
 
 
-def unwatched(stage: Stage) -> None:
+@contextlib.contextmanager
+def unwatched(stage: Stage) -> Iterator[None]:
     """Stop the API server."""
     time.sleep(CALM_S)
     stage.lab.change("apiserver", "stop")
     try:
         time.sleep(2 * CALM_S)
+        yield
     finally:
         stage.lab.change("apiserver", "start")
 
 
-ALL: Final[Mapping[str, Callable[[Stage], None]]] = {
+Scene = Callable[[Stage], contextlib.AbstractContextManager[None]]
+
+ALL: Final[Mapping[str, Scene]] = {
     scene.__name__: scene
     for scene in (
         *(calm, failover, flapping, deaf, conflict),

@@ -8,13 +8,13 @@ Only metrics that an alert speaks of are kept.
 
 import argparse
 import concurrent.futures
+import contextlib
 import itertools
 import re
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -110,7 +110,7 @@ def scrape(lab: inside.Lab, nodes: Sequence[str], names: frozenset[str]) -> Scra
     return found
 
 
-@contextmanager
+@contextlib.contextmanager
 def recording(lab: inside.Lab) -> Iterator[Recording]:
     """Scrape from beginning to end; raises what kept it from going on."""
     made, over = Recording(), threading.Event()
@@ -176,8 +176,8 @@ def main() -> int:
     for name in names:
         scene = scenes.ALL[name]
         try:
-            with stage.built(), recording(stage.lab) as made:
-                scene(stage)
+            with stage.built(), contextlib.ExitStack() as played, recording(stage.lab) as made:
+                played.enter_context(scene(stage))  # and undone after the recording
         except (errors.LabError, inside.CommandError, TimeoutError) as error:
             print(f"{name} is not recorded: {error}", file=sys.stderr)
             status = 1
