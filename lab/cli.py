@@ -143,7 +143,7 @@ def _add_lab_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emulated-version",
         metavar="1.N",
-        help="let the API server behave as this older Kubernetes, such as 1.34",
+        help="let the control plane behave as this older Kubernetes, such as 1.34",
     )
     parser.add_argument(
         "--logs", type=Path, metavar="FOLDER", help="write the logs there, to be read afterwards"

@@ -92,8 +92,11 @@ class ControlPlane:
         self.identities = Identities()
         self.certificate = self._directory / "pki" / "apiserver.crt"
         self._key = self._directory / "pki" / "apiserver.key"
+        emulated = settings.emulated_version
+        # All three, or one would ask another for what that does not have yet.
+        self._emulation = [f"--emulated-version=kube={emulated}"] if emulated else []
         self._etcd = self._process("etcd", self._etcd_flags())
-        self._apiserver = self._process("kube-apiserver", self._apiserver_flags(settings))
+        self._apiserver = self._process("kube-apiserver", self._apiserver_flags())
         self._controller_manager = self._process(
             "kube-controller-manager", self._controller_manager_flags()
         )
@@ -166,8 +169,7 @@ class ControlPlane:
             "--log-level=warn",
         ]
 
-    def _apiserver_flags(self, settings: sandbox.Settings) -> list[str]:
-        emulated = settings.emulated_version
+    def _apiserver_flags(self) -> list[str]:
         return [
             f"--etcd-servers={ETCD}",
             f"--advertise-address={machines.ADDRESSES[0].ip}",
@@ -184,7 +186,7 @@ class ControlPlane:
             f"--service-account-signing-key-file={self._key}",
             # Admission webhooks are called at their endpoints: no service proxy runs here.
             "--enable-aggregator-routing",
-            *([f"--emulated-version=kube={emulated}"] if emulated else []),
+            *self._emulation,
         ]
 
     def _controller_manager_flags(self) -> list[str]:
@@ -198,6 +200,7 @@ class ControlPlane:
             "--node-monitor-grace-period=10s",
             "--leader-elect=false",
             "--secure-port=0",
+            *self._emulation,
         ]
 
     def _scheduler_flags(self) -> list[str]:
@@ -205,6 +208,7 @@ class ControlPlane:
             f"--kubeconfig={self._kubeconfig(SCHEDULER)}",
             "--leader-elect=false",
             "--secure-port=0",
+            *self._emulation,
         ]
 
     async def _until_ready(self) -> None:
