@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from playwright import sync_api
+
 from contract import announcement, child, names
 from lab import errors, inside, release
 from tools import browser
@@ -20,6 +22,7 @@ IMAGES: Final = EXAMPLES.parent / "docs" / "images"
 NODES: Final = ("node-1", "node-2", "node-3", "node-4")
 WIDTH: Final = 1200
 HEIGHT: Final = 920
+MARGIN: Final = 16
 MAX_BYTES: Final = 200_000
 SETTLED_S: Final = 60.0
 _NETWORKS: Final = Path("/run/netns")
@@ -66,10 +69,16 @@ def main() -> int:
                 viewport={"width": WIDTH, "height": HEIGHT},
                 color_scheme="dark" if scheme == "dark" else "light",
             )
-            for name, path in {"overview": "", "service": "services/shop/web"}.items():
-                page.goto(URL + path)
-                _write(IMAGES / f"page-{name}-{scheme}.png", page.screenshot())
+            page.goto(URL)
+            _write(IMAGES / f"page-overview-{scheme}.png", _picture(page))
     return 0
+
+
+def _picture(page: sync_api.Page) -> bytes:
+    """Return the page from its top to the end of its grid, as PNG."""
+    box = page.locator("table.grid").first.bounding_box()
+    height = HEIGHT if box is None else box["y"] + box["height"] + MARGIN
+    return page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": height})
 
 
 def _write(file: Path, content: bytes) -> None:
