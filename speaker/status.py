@@ -112,7 +112,13 @@ def _status(speaker: "daemon.Daemon") -> str:
         "listsComplete": speaker.known.complete,
         "leaving": believed.leaving,
         "keyIds": [key.hex() for key in believed.key_ids],
-        "links": [dataclasses.asdict(link) for link in speaker.known.links.links.values()],
+        "links": [
+            {
+                **dataclasses.asdict(link),
+                "subnets": sorted(map(str, speaker.known.links.subnets.get(index, ()))),
+            }
+            for index, link in speaker.known.links.links.items()
+        ],
         "peers": [dataclasses.asdict(peer) for peer in believed.peers],
         "addresses": [dataclasses.asdict(address) for address in believed.addresses],
         "complaints": speaker.known.complaints(),
