@@ -169,7 +169,7 @@ def _soak(soaked: Mapping[str, Any]) -> str:
     )
     growth = (
         "\nBy how much the line through their memory and file descriptors rises, once caches are "
-        "full, of the processes that no step restarted:\n\n"
+        "full, of every process that lived for long enough:\n\n"
     )
     return "".join([told, *wrong, growth, *grown])
 
