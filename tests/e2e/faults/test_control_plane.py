@@ -69,6 +69,7 @@ def test_the_api_server_is_down_for_ten_minutes(
     "API server slow, 2 s a call; a cable is cut and a Service made meanwhile",
     may="new connections to its addresses, for a fail-over",
     never="a connection to another node's address; the new Service",
+    long=True,
 )
 def test_the_api_server_is_slow(
     row: trial.Trial, switch: segment.Switch, upstream: way.Upstream
@@ -122,7 +123,7 @@ def test_all_nodes_are_not_ready(row: trial.Trial) -> None:
 
 
 @matrix.row(
-    "Webhook down for 5 s; a Service made, another deleted meanwhile",
+    "Webhook down for 5 s; a Service made meanwhile",
     may="changes to Services wait",
     never="a connection; a change of holder; the new Service",
 )
@@ -139,6 +140,7 @@ def test_the_webhook_is_down(row: trial.Trial, programs: processes.Programs) -> 
     "Webhook slower than its timeout, for 12 s; a Service made meanwhile",
     may="changes to Services wait",
     never="a connection; a change of holder; the new Service",
+    long=True,
 )
 def test_the_webhook_is_too_slow(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running(hurts=()) as seen:
@@ -182,6 +184,7 @@ def test_metacontroller_is_killed_half_way(row: trial.Trial, programs: processes
 def made(on: stage.Stage) -> None:
     """See that the Service that was made meanwhile is announced, and take it away."""
     try:
+        on.given([MADE], 2)  # waits for longer than a test of the product alone
         on.user.holders(MADE, 2)
     finally:
         on.user.delete(MADE)

@@ -115,6 +115,7 @@ def test_an_annotation_flaps(row: trial.Trial, other: people.User) -> None:
     "A balancer deleted and made again under its name",
     may="its own addresses, while it is not there",
     never="a connection to another balancer's address; the number of its Service's addresses",
+    long=True,
 )
 def test_a_balancer_is_deleted_and_made_again(
     row: trial.Trial, small: people.Balancer, other: people.User
