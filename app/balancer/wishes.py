@@ -67,8 +67,15 @@ def of_service(
         sharing_key=ask.sharing_key,
         ports=frozenset((port.protocol, port.port) for port in service.ports),
         held=tuple([one.held for one in observed]),
-        adopted=service.listed or service.recorded,
+        adopted=_adopted(service),
     )
+
+
+def _adopted(service: user.UserService) -> tuple[pool.Address, ...]:
+    """Return what the status says the Service had: our record knows more than is listed."""
+    if set(service.listed) <= set(service.recorded):
+        return service.recorded
+    return service.listed
 
 
 def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -> model.Wish:

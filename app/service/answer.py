@@ -132,7 +132,11 @@ def _show(
             return _Shown(resync_after_s=_soon(min(SIBLING_WAIT_S, SIBLING_WAIT_S - age_s)))
         note = note or _missing(service, siblings, planned)
     if note is not None:
-        message = record.sentence(addresses, balancer, note.message)
+        before = record.addresses(_conditions(manifest.get("status") or {}))
+        gone = [address for address in before if address not in addresses][: max(0, missing)]
+        all_of_it = [address for address in before if address in addresses or address in gone]
+        new = [address for address in addresses if address not in before]
+        message = record.sentence(addresses, balancer, note.message, of=[*all_of_it, *new])
         return _Shown(addresses, Verdict(holds=False, reason=note.reason, message=message))
     message = record.sentence(addresses, balancer)
     return _Shown(addresses, Verdict(holds=True, reason=AssignedReason.ASSIGNED, message=message))

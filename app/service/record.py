@@ -14,16 +14,24 @@ from typing import Any, Final
 from app import conditions
 from contract import names, pool
 
-_ADDRESSES: Final = re.compile(r"ha[sd] (?P<addresses>[0-9a-f:., ]+) from \S")
+_ADDRESSES: Final = re.compile(r"ha[sd] (?:[0-9a-f:., ]+ of )?(?P<addresses>[0-9a-f:., ]+) from \S")
 
 
 def sentence(
-    addresses: Sequence[pool.Address], balancer: str, rest: str = "", *, verb: str = "has"
+    addresses: Sequence[pool.Address],
+    balancer: str,
+    rest: str = "",
+    *,
+    verb: str = "has",
+    of: Sequence[pool.Address] = (),
 ) -> str:
-    """Return a condition's message that records the addresses."""
+    """Return a condition's message that records the addresses, or those `of` which these are."""
     if not addresses:
         return rest
-    record = f"{verb} {', '.join(map(str, addresses))} from {balancer}"
+    listed = ", ".join(map(str, addresses))
+    if of and set(of) != set(addresses):
+        listed = f"{listed} of {', '.join(map(str, of))}"
+    record = f"{verb} {listed} from {balancer}"
     return f"{record}; {rest}" if rest else record
 
 

@@ -247,7 +247,7 @@ def test_an_account_may_do_what_the_document_says_and_nothing_else(rights, accou
 
 def test_no_pod_is_told_of_the_services_around_it(lab):
     """A variable for each of a namespace's Services could be taken for a setting."""
-    rendered = helm.template(lab, "--dry-run=server")
+    rendered = helm.template(lab)
     pods = [
         found["spec"]["template"]["spec"]
         for kind in ("Deployment", "DaemonSet", "Job")

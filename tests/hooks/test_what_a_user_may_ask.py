@@ -349,3 +349,26 @@ def test_the_prefix_of_the_annotations_can_be_changed(make_hooks):
     service["metadata"]["labels"] = {}
     answer = hooks.answer("service/sync", requests.decorator(service))
     assert answer["labels"] == {names.SERVICE_BALANCER: "front"}
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_children_that_go_one_by_one_with_their_balancer_give_the_same_addresses_back(world, first):
+    ask(world, "first")
+    ask(world, "web")
+    before = world.addresses("shop/web")
+    del world.services["shop/first"]
+    world.clock.advance(20)
+    front = world.balancers.pop("front")
+    del world.children[f"shop/web-l2-{first}"]
+    world.settle()
+    assert reason(world) == ("False", "ChildMissing")
+    assert world.addresses("shop/web") == [a for a in before if a != before[first - 1]]
+    world.children.clear()
+    world.clock.advance(20)
+    world.settle()
+    assert reason(world) == ("False", "BalancerNotFound")
+    front["metadata"]["uid"] = requests.uid("anew")
+    world.add(front)
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert reason(world) == ("True", "Assigned")

@@ -24,6 +24,14 @@ def test_what_a_message_records_is_read_back(given_addresses, rest):
     assert rest in message
 
 
+@given(addresses, st.data())
+def test_what_is_left_of_more_records_all_of_it(given_addresses, data):
+    chosen = data.draw(st.sets(st.sampled_from(given_addresses), min_size=1))
+    left = [address for address in given_addresses if address in chosen]
+    message = record.sentence(left, "front", "1 is missing", of=given_addresses)
+    assert list(record.addresses(standing(message))) == given_addresses
+
+
 def test_without_addresses_the_rest_is_the_message():
     assert record.sentence([], "front", "none is free") == "none is free"
 
