@@ -14,7 +14,7 @@ LAB := $(BIN)/python -m lab run
 ALONE := tests/e2e/test_admission.py tests/e2e/test_chart.py
 # This takes away what the others need.
 LAST := tests/e2e/test_chart_release.py
-SOURCES := app cli contract speaker lab bench chart tools tests
+SOURCES := app cli contract speaker lab bench chart tools docs tests
 
 SCENARIOS := failover handover share spread calm noise idle answers announce
 
