@@ -76,7 +76,7 @@ class ServiceState(enum.StrEnum):
 
 _SERVICE_LEVELS = {
     ServiceState.SERVED: Level.GOOD,
-    ServiceState.TROUBLED: Level.BROKEN,
+    ServiceState.TROUBLED: Level.NOTICE,  # its addresses say how much
     ServiceState.PARTIAL: Level.WAITING,
     ServiceState.PENDING: Level.BROKEN,
     ServiceState.NOT_OURS: Level.NOTICE,
