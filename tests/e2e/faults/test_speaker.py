@@ -56,8 +56,8 @@ def test_a_speaker_is_killed_in_a_hand_over(row: trial.Trial, programs: processe
 
 @matrix.row(
     "Restart storm: one speaker after the other killed and started, twice round",
-    may="new connections of clients that ask for an address, for a fail-over each",
-    never="an address for longer; two holders",
+    may="new connections of clients that ask for an address, until speakers stay up",
+    never="a connection of a client that knows where the address is; two holders",
 )
 def test_speakers_restart_again_and_again(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running(hurts=stage.NODES):
