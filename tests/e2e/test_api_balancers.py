@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an administrator changes on a balancer, and what becomes of its Services."""
 
+import uuid
+
 import pytest
 
 from contract import child, names
@@ -10,8 +12,11 @@ from tests.e2e import people
 
 @pytest.fixture
 def another(lab, block):
-    """A younger balancer, with other addresses of the same block."""
-    made = people.Balancer(lab, block.pool(101, 110))
+    """A younger balancer, with other addresses of the same block.
+
+    Within one second of creation the name decides who is the older.
+    """
+    made = people.Balancer(lab, block.pool(101, 110), name=f"younger-{uuid.uuid4().hex[:6]}")
     yield made
     made.delete()
 
