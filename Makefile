@@ -12,8 +12,9 @@ AUDIT := $(VENV)/audit
 LAB := $(BIN)/python -m lab run
 # These install what the lab's product has installed already.
 ALONE := tests/e2e/test_admission.py tests/e2e/test_chart.py
-# This takes away what the others need.
-LAST := tests/e2e/test_chart_release.py
+# These break the lab, and one takes away what the others need.
+FAULTS_MATRIX := tests/e2e/faults
+RELEASE := tests/e2e/test_chart_release.py
 SOURCES := app cli contract speaker lab bench chart tools docs tests
 
 SCENARIOS := failover handover share spread calm noise idle answers announce
@@ -29,10 +30,11 @@ test: lint unit e2e  ## everything that must pass before a commit lands
 unit: $(READY)  ## unit and hook tests: no cluster, no network
 	@$(BIN)/python -m pytest
 
-e2e: $(READY)  ## end-to-end tests in three labs: make e2e LAB_ARGS="--emulated-version 1.34"
+e2e: $(READY)  ## end-to-end tests in four labs: make e2e LAB_ARGS="--emulated-version 1.34"
 	@$(LAB) --no-product --nodes 1 $(LAB_ARGS) -- $(BIN)/python -m pytest $(ALONE)
-	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest tests/e2e $(patsubst %,--ignore=%,$(ALONE) $(LAST))
-	@$(LAB) --nodes 4 $(LAB_ARGS) -- $(BIN)/python -m pytest $(LAST)
+	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest tests/e2e $(patsubst %,--ignore=%,$(ALONE) $(FAULTS_MATRIX) $(RELEASE))
+	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest $(FAULTS_MATRIX)
+	@$(LAB) --nodes 4 $(LAB_ARGS) -- $(BIN)/python -m pytest $(RELEASE)
 
 soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an hour of random ones
 	@$(BIN)/python -m tests.simulator trouble --runs 500

@@ -12,7 +12,7 @@ from tests.e2e.faults import switch as segment
 from tests.e2e.faults import upstream as way
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
     """The stage, which all rows share: each must leave it as it was."""
     name = f"faults-{uuid.uuid4().hex[:6]}"
