@@ -58,16 +58,23 @@ def outside(lab: inside.Lab) -> client.Client:
     return client.Client(lab)
 
 
-def until_served(outside: client.Client, holders: dict[str, str]) -> None:
-    """Wait until the client asks the right nodes and the service proxies know the addresses."""
-    for address, node in holders.items():
-        inside.until(
-            lambda address=address, node=node: (  # type: ignore[misc] # mypy cannot infer a lambda with a default
-                outside.machine_of(address) == node
-                and (outside.ask(address) or "").startswith("node-5/echo-")
-            ),
-            f"{address} is answered by {node} and reaches a Pod",
+def until_served(user: people.User, outside: client.Client, count: int) -> dict[str, str]:
+    """Wait until each address reaches a Pod by its preferred node, and may do so by any other.
+
+    Return address -> node.
+    """
+    people.until_proxied(user.lab, f"{user.namespace}/web", user.addresses("web", count))
+
+    def served() -> dict[str, str]:
+        wanted = {str(c.address): c.nodes[0] for c in map(child.decode, user.children("web"))}
+        right = all(
+            outside.machine_of(address) == node
+            and (outside.ask(address) or "").startswith("node-5/echo-")
+            for address, node in wanted.items()
         )
+        return wanted if right and len(wanted) == count else {}
+
+    return inside.until(served, "each address reaches a Pod by its preferred node")
 
 
 def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
@@ -77,7 +84,7 @@ def test_each_address_is_answered_by_another_node_and_reaches_a_pod(
     user.addresses("web", 3)
     holders = user.holders("web", 3)
     assert len(set(holders.values())) == 3
-    until_served(outside, holders)
+    assert until_served(user, outside, 3).keys() == holders.keys()
     assert {e["ipMode"] for e in user.status("web")["loadBalancer"]["ingress"]} == {"VIP"}
     assert user.condition("web", "Assigned")["status"] == "True"
 
@@ -88,7 +95,7 @@ def test_a_failure_takes_only_its_own_share_down_and_a_stand_in_serves_on(
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
-    until_served(outside, user.holders("web", 3))
+    until_served(user, outside, 3)
     faults: dict[str, Callable[[str], object]] = {
         "cut": lambda node: user.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster"),
         "kill speaker": lambda node: user.lab.change("process", "kill", f"speaker-{node}"),
@@ -114,9 +121,8 @@ def test_a_speaker_that_is_stopped_hands_over_without_a_failed_connection(
 ) -> None:
     user.serve("web", count="3")
     addresses = user.addresses("web", 3)
-    holders = user.holders("web", 3)
+    holders = until_served(user, outside, 3)
     victim = addresses[0]
-    until_served(outside, holders)
     mac = outside.mac_of(victim)
     with outside.watch(addresses) as results:
         user.lab.change("process", "stop", f"speaker-{holders[victim]}")
@@ -163,7 +169,7 @@ def test_both_families_are_announced(user: people.User, outside: client.Client) 
     user.serve("web", count="2", ipFamilyPolicy="RequireDualStack")
     addresses = user.addresses("web", 4)
     assert sum(":" in address for address in addresses) == 2
-    until_served(outside, user.holders("web", 4))
+    until_served(user, outside, 4)
 
 
 def test_a_deleted_service_leaves_no_child_and_no_answer(
