@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from app import annotations, settings
 from app import errors as app_errors
-from app.explain import moves, reading
+from app.explain import reading
 from app.explain import view as views
 from app.explain.model import ClusterView
 from cli import cluster, errors
+from contract import move
 
 WEBHOOK: Final = "app.kubernetes.io/name=l2-load-balancer,app.kubernetes.io/component=webhook"
 SPEAKER: Final = "app.kubernetes.io/name=l2-load-balancer,app.kubernetes.io/component=speaker"
@@ -79,8 +80,6 @@ def _nodes(server: cluster.Cluster) -> list[cluster.Json] | None:
 
 def _events(server: cluster.Cluster, namespace: str | None) -> list[cluster.Json]:
     try:
-        return server.list(
-            within(cluster.EVENTS, namespace), fieldSelector=f"reason={moves.REASON}"
-        )
+        return server.list(within(cluster.EVENTS, namespace), fieldSelector=f"reason={move.REASON}")
     except errors.ForbiddenError:
         return []

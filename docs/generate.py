@@ -6,7 +6,6 @@ code does not hold stands in texts.yaml.
 """
 
 import argparse
-import ast
 import enum
 import json
 import sys
@@ -20,10 +19,9 @@ import yaml
 from app import metrics as webhook_metrics
 from app import settings as webhook_settings
 from app.balancer import status
-from contract import names
+from contract import move, names
 from speaker import metrics as speaker_metrics
 from speaker import settings as speaker_settings
-from speaker.cluster import notices
 from speaker.protocol import events, frame
 from speaker.wire import reasons
 
@@ -266,21 +264,8 @@ def _conditions(texts: Mapping[str, Any]) -> str:
         "Conditions `Ready`, `PoolValid` and `AddressesAvailable`, written by the webhook.\n\n"
         f"{_remedies(status.Reason, texts['balancer'])}\n"
         "## Other Events\n\n"
-        f"{table(('reason', 'meaning'), _told(_spoken(), texts['events']))}"
+        f"{table(('reason', 'meaning'), _told([move.REASON], texts['events']))}"
     )
-
-
-def _spoken() -> set[str]:
-    """Return the reasons of the speaker's Events that are no condition's: the words it writes."""
-    tree = ast.parse((DOCS.parent / "speaker" / "observed.py").read_text(encoding="utf-8"))
-    return {
-        str(call.args[1].value)
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Attribute)
-        and call.func.attr == notices.Notice.__name__
-        and isinstance(call.args[1], ast.Constant)
-    }
 
 
 def _remedies(kind: type[enum.StrEnum], texts: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, TypeVar
 
-from contract import announcement, names, pool
+from contract import announcement, move, names, pool
 from speaker import log, metrics
 from speaker.cluster import notices, view
 from speaker.protocol import events
@@ -240,8 +240,8 @@ class Observed:
             self._notify(
                 notices.Notice(
                     address,
-                    "AddressMoved",
-                    f"{address} moved from {previous} to {self._node}: {cause.value}",
+                    move.REASON,
+                    str(move.Move(address, previous, self._node, cause.value)),
                     warns=cause is events.TakeCause.HOLDER_DIED,
                 )
             )

@@ -2,51 +2,42 @@
 """The history of moves, as far as the cluster's Events still tell it."""
 
 import datetime as dt
-import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from app.explain import model, moments
+from contract import move
 
 MAX_MOVES: Final = 500  # the newest; an API server keeps Events for an hour
-REASON: Final = "AddressMoved"  # of the speakers' Events
-_WORDS: Final = re.compile(
-    r"(?P<address>\S+) moved from (?P<came_from>\S+) to (?P<went_to>\S+): (?P<why>.+)"
-)
 _MOMENTS: Final = ("eventTime", "lastTimestamp", "firstTimestamp")
 
 
 def read(events: Iterable[Any]) -> tuple[model.Move, ...]:
     """Return the moves among Events of either API, the newest first; others are skipped."""
-    found = {move for event in events if (move := _read_one(event)) is not None}
+    found = {one for event in events if (one := _read_one(event)) is not None}
     return tuple(sorted(found, key=_newest_first))[:MAX_MOVES]
 
 
-def _newest_first(move: model.Move) -> tuple[float, str, str, str]:
-    return -move.moment.timestamp(), move.namespace, move.service, str(move.address)
+def _newest_first(one: model.Move) -> tuple[float, str, str, str]:
+    return -one.moment.timestamp(), one.namespace, one.service, str(one.address)
 
 
 def _read_one(event: Any) -> model.Move | None:
-    if not isinstance(event, Mapping) or event.get("reason") != REASON:
+    if not isinstance(event, Mapping) or event.get("reason") != move.REASON:
         return None
-    words = _WORDS.fullmatch(str(event.get("message") or event.get("note") or ""))
+    told = move.read(str(event.get("message") or event.get("note") or ""))
     about = event.get("involvedObject") or event.get("regarding")
     moment = _moment(event)
-    if words is None or moment is None or not isinstance(about, Mapping):
-        return None
-    try:
-        address = ipaddress.ip_address(words["address"])
-    except ValueError:
+    if told is None or moment is None or not isinstance(about, Mapping):
         return None
     return model.Move(
         moment=moment,
         namespace=str(about.get("namespace", "")),
         service=str(about.get("name", "")),
-        address=address,
-        came_from=words["came_from"],
-        went_to=words["went_to"],
-        why=words["why"],
+        address=told.address,
+        came_from=told.came_from,
+        went_to=told.went_to,
+        why=told.why,
         warns=event.get("type") == "Warning",
     )
 

@@ -17,7 +17,7 @@ import msgspec
 
 from app import events
 from app.explain import reading as explained
-from contract import names
+from contract import move, names
 
 Manifest = dict[str, Any]
 
@@ -29,7 +29,6 @@ PAGE: Final = 500
 MAX_OBJECTS: Final = 20_000
 MAX_EVENTS: Final = 2_000
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-SPEAKER: Final = "l2lb-speaker"
 
 LISTS: Final[Mapping[str, str]] = {
     "balancers": f"/apis/{names.API_VERSION}/{names.PLURAL}",
@@ -137,7 +136,7 @@ class Reader:
     def _list(self, path: str, token: str, *, most: int) -> _List:
         params: dict[str, str | int] = {"limit": PAGE}
         if path == EVENTS:
-            params["fieldSelector"] = f"reportingComponent={SPEAKER}"
+            params["fieldSelector"] = f"reportingComponent={move.COMPONENT}"
         began = self._clock()
         found: list[Manifest] = []
         while True:

@@ -18,8 +18,8 @@ from contract.names import AssignedReason
 # Siblings are created one after another, within milliseconds; one that has not come by then is
 # forbidden or its name is taken, and the others are shown without it.
 SIBLING_WAIT_S: Final = 3.0
-# A balancer that exists answers a new Service within a second, and one more than its resync period
-# after a failed call; only what is not answered by then is said to ask for a balancer that is not.
+# A balancer that exists answers a new Service within a second, or, after a call that failed, within
+# its resync period of 10 s; only after that is the Service told that there is no such balancer.
 BALANCER_WAIT_S: Final = 15.0
 IP_MODE: Final = "VIP"  # KEP-1860; left out, each sync would write twice in vain
 
@@ -133,10 +133,8 @@ def _show(
         note = note or _missing(service, siblings, planned)
     if note is not None:
         before = record.addresses(_conditions(manifest.get("status") or {}))
-        gone = [address for address in before if address not in addresses][: max(0, missing)]
-        all_of_it = [address for address in before if address in addresses or address in gone]
-        new = [address for address in addresses if address not in before]
-        message = record.sentence(addresses, balancer, note.message, of=[*all_of_it, *new])
+        everything = record.remembered(before, addresses, missing)
+        message = record.sentence(addresses, balancer, note.message, of=everything)
         return _Shown(addresses, Verdict(holds=False, reason=note.reason, message=message))
     message = record.sentence(addresses, balancer)
     return _Shown(addresses, Verdict(holds=True, reason=AssignedReason.ASSIGNED, message=message))

@@ -43,6 +43,15 @@ def addresses(standing: Sequence[conditions.Condition]) -> tuple[pool.Address, .
     return _parsed(match["addresses"]) if match is not None else ()
 
 
+def remembered(
+    before: Sequence[pool.Address], now: Sequence[pool.Address], missing: int
+) -> list[pool.Address]:
+    """Return what to record while children are missing: what they had before stays in its place."""
+    gone = [address for address in before if address not in now][: max(0, missing)]
+    kept = [address for address in before if address in now or address in gone]
+    return [*kept, *(address for address in now if address not in before)]
+
+
 def _parsed(text: str) -> tuple[pool.Address, ...]:
     found: list[Any] = []
     for part in text.split(", "):

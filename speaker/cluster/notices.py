@@ -10,12 +10,11 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
-from contract import pool
+from contract import move, pool
 from speaker.cluster import api, view
 
 QUEUE: Final = 100
 EVERY_S: Final = 0.2
-_COMPONENT: Final = "l2lb-speaker"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,8 +84,8 @@ def manifest(
         "message": notice.message,
         "type": "Warning" if notice.warns else "Normal",
         "action": notice.reason,
-        "source": {"component": _COMPONENT, "host": node},
-        "reportingComponent": _COMPONENT,
+        "source": {"component": move.COMPONENT, "host": node},
+        "reportingComponent": move.COMPONENT,
         "reportingInstance": node,
         "firstTimestamp": moment,
         "lastTimestamp": moment,

@@ -223,10 +223,8 @@ class User:
         return inside.until(announced, f"all {count} addresses of {name} are announced")
 
 
-def until_proxied(
-    lab: inside.Lab, service: str, addresses: Iterable[str], *, among: Sequence[str] = ()
-) -> None:
-    """Wait until kube-proxy sends port 80 of the addresses to NAMESPACE/NAME, on every node.
+def until_proxied(lab: inside.Lab, service: str, addresses: Iterable[str]) -> None:
+    """Wait until kube-proxy of each node sends port 80 of the addresses to NAMESPACE/NAME.
 
     An address is answered as soon as it is known; another program makes the rules, in its own time.
     """
@@ -242,5 +240,5 @@ def until_proxied(
         ]
         return all(any(pattern.search(text) for text in maps) for pattern in wanted)
 
-    for node in among or lab.nodes():
+    for node in lab.nodes():
         inside.until(lambda node=node: known(node), f"kube-proxy of {node} knows {service}")  # type: ignore[misc] # mypy cannot infer a lambda with a default

@@ -123,7 +123,7 @@ def moved(address: str, came_from: str, went_to: str, *, at: dt.datetime, servic
         "reason": "AddressMoved",
         "message": f"{address} moved from {came_from} to {went_to}: holder-died",
         "type": "Warning",
-        "reportingComponent": reading.SPEAKER,
+        "reportingComponent": "l2lb-speaker",
         "lastTimestamp": moment,
     }
 
