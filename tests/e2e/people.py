@@ -4,9 +4,8 @@
 import dataclasses
 import itertools
 import json
-import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract import announcement, child, names
@@ -221,24 +220,3 @@ class User:
             return found if len(found) == count else {}
 
         return inside.until(announced, f"all {count} addresses of {name} are announced")
-
-
-def until_proxied(lab: inside.Lab, service: str, addresses: Iterable[str]) -> None:
-    """Wait until kube-proxy of each node sends port 80 of the addresses to NAMESPACE/NAME.
-
-    An address is answered as soon as it is known; another program makes the rules, in its own time.
-    """
-    wanted = [
-        re.compile(rf"{re.escape(address)} \. tcp \. 80 : goto [a-z]+-[0-9A-Z]+-{service}/tcp/")
-        for address in addresses
-    ]
-    families = sorted({"ip6" if ":" in address else "ip" for address in addresses})
-
-    def known(node: str) -> bool:
-        maps = [
-            lab.run(node, "nft", "list", "map", f, "kube-proxy", "service-ips") for f in families
-        ]
-        return all(any(pattern.search(text) for text in maps) for pattern in wanted)
-
-    for node in lab.nodes():
-        inside.until(lambda node=node: known(node), f"kube-proxy of {node} knows {service}")  # type: ignore[misc] # mypy cannot infer a lambda with a default

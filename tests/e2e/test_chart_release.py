@@ -68,8 +68,9 @@ def user(lab: inside.Lab, namespace: str) -> Iterator[people.User]:
     )
     made = people.User(lab, namespace, balancer.name)
     made.serve("web", count="3")
-    outside = client.Client(lab)
-    for address in made.addresses("web", 3):
+    outside, addresses = client.Client(lab), made.addresses("web", 3)
+    inside.until_proxied(lab, f"{namespace}/web", addresses)
+    for address in addresses:
         inside.until(functools.partial(outside.ask, address), f"{address} is served")
     yield made
     balancer.delete()

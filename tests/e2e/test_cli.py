@@ -220,7 +220,7 @@ def test_drain_takes_all_addresses_off_a_node_without_a_failed_connection(
     holders = settled(cli, user.balancer, 4)
     for address, node in holders.items():
         inside.until(answered_by(outside, address, node), f"{address} is answered by {node}")
-        inside.until(lambda address=address: outside.ask(address), f"{address} reaches the Pod")  # type: ignore[misc] # mypy cannot infer a lambda with a default
+    inside.until_proxied(user.lab, f"{user.namespace}/web", holders)
     with outside.watch(list(holders)) as results:
         told = cli("drain", "node-3")
     assert cli.code == 0, told

@@ -63,7 +63,7 @@ def until_served(user: people.User, outside: client.Client, count: int) -> dict[
 
     Return address -> node.
     """
-    people.until_proxied(user.lab, f"{user.namespace}/web", user.addresses("web", count))
+    inside.until_proxied(user.lab, f"{user.namespace}/web", user.addresses("web", count))
 
     def served() -> dict[str, str]:
         wanted = {str(c.address): c.nodes[0] for c in map(child.decode, user.children("web"))}

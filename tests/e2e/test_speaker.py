@@ -8,7 +8,6 @@ import pytest
 from contract import announcement, names
 from lab import inside
 from tests.e2e import front as balanced
-from tests.e2e import people
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_a_cordoned_node_gives_its_addresses_away_without_a_failed_connection(
     front.serve(1)
     ((address, node),) = front.holders(1).items()
     front.until_on(address, node)
-    people.until_proxied(front.lab, f"{front.namespace}/web", [address])
+    inside.until_proxied(front.lab, f"{front.namespace}/web", [address])
     with front.outside.watch([address]) as results:
         front.lab.kubectl("cordon", node)
         front.until_on(address, *balanced.others(node))

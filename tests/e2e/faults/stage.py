@@ -54,6 +54,7 @@ class Stage:
         self.lab.kubectl(
             *("-n", self.namespace, "rollout", "status", "deployment/echo", "--timeout=60s")
         )
+        inside.until_proxied(self.lab, f"{self.namespace}/{SERVICE}", self.addresses)
         for address in self.addresses:
             self.until_served(address)
         (port,) = self.user.service(SERVICE)["spec"]["ports"]
