@@ -20,10 +20,11 @@ async def _run(chosen: settings.Settings, logger: log.Logger) -> None:
 def main() -> int:
     """Run a speaker until SIGTERM; the exit status is 1 when something made it impossible."""
     chosen = settings.Settings.parse(sys.argv[1:])
-    logger = log.configure(chosen.log_format, chosen.log_level)
+    logger, lines = log.configure(chosen.log_format, chosen.log_level)
     try:
         privileges.keep_only_net_raw()
-        asyncio.run(_run(chosen, logger))
+        with lines:
+            asyncio.run(_run(chosen, logger))
     except errors.SpeakerError as error:
         logger.error("ended", error=str(error))  # noqa: TRY400 - the sentence says it all
         return 1
