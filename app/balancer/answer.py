@@ -66,6 +66,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
             nodes=seen.nodes,
             quarantined=seen.balancer.quarantined,
             known=seen.balancer.known,
+            leaving=tuple([wishes.of_leaving(service) for service in seen.leaving]),
         ),
         asked,
     )

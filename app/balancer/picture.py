@@ -32,9 +32,10 @@ class Exclusion(enum.StrEnum):
 class Picture:
     """All that a sync decides from.
 
-    `services` are those that are this balancer's to serve. `frozen` are namespace and name of
-    those that cannot be judged now: they keep what they have. `present` are the UIDs, by namespace
-    and name, of all Services that are there, ours or not. `older` are the older balancers.
+    `services` are those that are this balancer's to serve; `leaving` are being deleted and still
+    show addresses. `frozen` are namespace and name of those that cannot be judged now: they keep
+    what they have. `present` are the UIDs, by namespace and name, of all Services that are there,
+    ours or not. `older` are the older balancers.
     """
 
     balancer: spec.Balancer
@@ -42,6 +43,7 @@ class Picture:
     nodes: tuple[str, ...]
     excluded: Mapping[str, Exclusion]
     services: tuple[user.UserService, ...]
+    leaving: tuple[user.UserService, ...]
     frozen: frozenset[tuple[str, str]]
     present: Mapping[tuple[str, str], str]
     terminating_namespaces: frozenset[str]
@@ -69,21 +71,20 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
     older, left_balancers = _older(balancer, related[hooks.BALANCERS])
     nodes, excluded, left_nodes = _members(balancer, related[hooks.NODES])
     terminating, known_namespaces = _namespaces(related[hooks.NAMESPACES])
-    services, frozen, present, left_services = _services(
-        balancer.name, related[hooks.SERVICES], known_namespaces, keys
-    )
+    services = _services(balancer.name, related[hooks.SERVICES], known_namespaces, keys)
     remembered = memory.read(request.children.get(hooks.SERVICES, {}), balancer=balancer.name)
     return Picture(
         balancer=balancer,
         older=older,
         nodes=nodes,
         excluded=excluded,
-        services=services,
-        frozen=frozen,
-        present=present,
+        services=tuple(services.ours),
+        leaving=tuple(services.leaving),
+        frozen=frozenset(services.frozen),
+        present=services.present,
         terminating_namespaces=terminating,
         children=remembered,
-        left_alone=(*left_balancers, *left_nodes, *left_services, *remembered.left_alone),
+        left_alone=(*left_balancers, *left_nodes, *services.left_alone, *remembered.left_alone),
     )
 
 
@@ -151,38 +152,45 @@ _node = functools.lru_cache(maxsize=_NODES_REMEMBERED)(_metadata)
 _namespace = functools.lru_cache(maxsize=_NAMESPACES_REMEMBERED)(_metadata)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Services:
+    """The related Services, sorted as `Picture` says."""
+
+    ours: list[user.UserService] = dataclasses.field(default_factory=list)
+    leaving: list[user.UserService] = dataclasses.field(default_factory=list)
+    frozen: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    present: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    left_alone: list[memory.LeftAlone] = dataclasses.field(default_factory=list)
+
+
 def _services(
     balancer: str,
     services: hooks.Objects,
     namespaces: frozenset[str],
     keys: annotations.Keys,
-) -> tuple[
-    tuple[user.UserService, ...],
-    frozenset[tuple[str, str]],
-    dict[tuple[str, str], str],
-    list[memory.LeftAlone],
-]:
-    ours: list[user.UserService] = []
-    frozen: set[tuple[str, str]] = set()
-    present: dict[tuple[str, str], str] = {}
-    left_alone: list[memory.LeftAlone] = []
+) -> _Services:
+    found = _Services()
     for key in sorted(services):
         try:
             service = _service(bytes(services[key]), keys)
         except errors.ObjectError as error:
-            left_alone.append(memory.LeftAlone("Service", key, str(error)))
+            found.left_alone.append(memory.LeftAlone("Service", key, str(error)))
             namespace, _, name = key.partition("/")
-            frozen.add((namespace, name))
+            found.frozen.add((namespace, name))
             continue
-        present[service.namespace, service.name] = service.uid
-        if service.terminating or not service.ours or service.balancer is None:
+        found.present[service.namespace, service.name] = service.uid
+        if not service.ours or service.balancer is None:
+            continue
+        if service.terminating:
+            if service.listed:
+                found.leaving.append(service)
             continue
         # A Service can be seen before its namespace, which may then be terminating for all we know.
         if service.ask is None or service.namespace not in namespaces:
-            frozen.add((service.namespace, service.name))
+            found.frozen.add((service.namespace, service.name))
         elif service.ask.balancer == balancer:
-            ours.append(service)
-    return tuple(ours), frozenset(frozen), present, left_alone
+            found.ours.append(service)
+    return found
 
 
 @functools.lru_cache(maxsize=_SERVICES_REMEMBERED)

@@ -65,10 +65,14 @@ def of_service(
         both_or_none=service.family_policy == user.REQUIRE_DUAL_STACK,
         requested=ask.addresses,
         sharing_key=ask.sharing_key,
-        ports=frozenset((port.protocol, port.port) for port in service.ports),
+        ports=_ports(service),
         held=tuple([one.held for one in observed]),
         adopted=_adopted(service),
     )
+
+
+def _ports(service: user.UserService) -> frozenset[model.Port]:
+    return frozenset((port.protocol, port.port) for port in service.ports)
 
 
 def _adopted(service: user.UserService) -> tuple[pool.Address, ...]:
@@ -76,6 +80,19 @@ def _adopted(service: user.UserService) -> tuple[pool.Address, ...]:
     if set(service.listed) <= set(service.recorded):
         return service.recorded
     return service.listed
+
+
+def of_leaving(service: user.UserService) -> model.Wish:
+    """Return a wish for nothing, of a Service that is being deleted and still shows addresses."""
+    return model.Wish(
+        namespace=service.namespace,
+        name=service.name,
+        uid=service.uid,
+        created=service.created,
+        sharing_key=service.ask.sharing_key if service.ask is not None else None,
+        ports=_ports(service),
+        adopted=service.listed,
+    )
 
 
 def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -> model.Wish:

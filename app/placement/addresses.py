@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Which Service has which addresses.
 
-What exists is kept first, for all Services; then what a Service's status already lists is taken
-back; then requests are met, or the place of one that cannot be met is left empty; then the lowest
-free addresses are given out. Each step goes through the Services in creation order, so that a
-later one never takes what an earlier one could keep.
+What exists is kept first, for all Services; what those that are being deleted still show is
+nobody else's yet; then what a Service's status already lists is taken back; then requests are met,
+or the place of one that cannot be met is left empty; then the lowest free addresses are given out.
+Each step goes through the Services in creation order, so that a later one never takes what an
+earlier one could keep.
 """
 
 import heapq
@@ -46,6 +47,10 @@ def allocate(balancer: model.Balancer, wishes: Sequence[model.Wish]) -> Allocati
     book = _Book(balancer)
     services = [_Service(wish) for wish in wishes]
     _keep(book, services)
+    for leaving in balancer.leaving:
+        for address in leaving.adopted:
+            if address in book.pool:
+                book.claim(address, leaving)
     for service in services:
         service.settle_counts(book, len(balancer.nodes))
     if balancer.nodes:

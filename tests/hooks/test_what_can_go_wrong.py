@@ -226,6 +226,21 @@ def test_a_terminating_service_is_left_out(world):
     assert world.children == {}
 
 
+def test_an_address_that_a_terminating_service_still_shows_is_given_once_it_is_gone(world):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.service("web"))
+    world.settle()
+    world.services["shop/web"]["metadata"]["deletionTimestamp"] = world.clock.text
+    world.add(requests.service("api"))
+    world.settle()
+    assert world.addresses("shop/api") == []
+    assert world.condition("shop/api")["reason"] == "PoolExhausted"
+    assert world.balancers["front"]["status"]["addresses"]["free"] == 0
+    del world.services["shop/web"]
+    world.settle()
+    assert world.addresses("shop/api") == ["192.0.2.10"]
+
+
 def test_a_service_whose_namespace_is_not_known_yet_gets_nothing_for_now(world):
     world.add(requests.service("web"))
     world.namespaces.clear()

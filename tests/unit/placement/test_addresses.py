@@ -188,6 +188,26 @@ def test_a_service_that_now_requires_both_keeps_the_one_it_has():
     assert scenes.assigned(answer, "web") == ["192.0.2.2"]
 
 
+def test_what_a_service_that_is_being_deleted_still_shows_is_given_to_nobody_yet():
+    leaving = scenes.wish("gone", adopted=(address("192.0.2.1"), address("203.0.113.1")))
+    asked = scenes.wish(ipv4=2, requested=(address("192.0.2.1"),))
+    answer = four(asked, leaving=(leaving,))
+    assert scenes.assigned(answer) == ["192.0.2.2"]
+    assert scenes.shortfalls(answer) == (model.Taken(address("192.0.2.1"), ("shop", "gone")),)
+    assert answer.ipv4 == model.Total(4, 2, 2)
+    assert sorted(scenes.assigned(four(asked))) == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_whoever_has_or_may_share_the_address_of_a_leaving_service_does():
+    leaving = scenes.wish(
+        "gone", sharing_key="k", ports=frozenset({("TCP", 80)}), adopted=(address("192.0.2.1"),)
+    )
+    having = scenes.wish("a", held=(held("192.0.2.1"),))
+    assert scenes.assigned(four(having, leaving=(leaving,)), "a") == ["192.0.2.1"]
+    sharing = scenes.wish("b", sharing_key="k", ports=frozenset({("TCP", 443)}))
+    assert scenes.assigned(four(sharing, leaving=(leaving,)), "b") == ["192.0.2.1"]
+
+
 ADDRESSES = st.integers(0, 9).map(lambda n: address("192.0.2.0") + n)
 PORTS = st.frozensets(st.tuples(st.sampled_from(["TCP", "UDP"]), st.integers(80, 82)), max_size=3)
 
@@ -235,6 +255,15 @@ def any_balancer(draw) -> model.Balancer:
         ),
         tuple(draw(st.lists(st.sampled_from("abcd"), unique=True))),
         frozenset(draw(st.lists(ADDRESSES, max_size=2))),
+        leaving=tuple(
+            scenes.wish(
+                f"leaving{number}",
+                sharing_key=draw(st.sampled_from([None, "k"])),
+                ports=draw(PORTS),
+                adopted=tuple(shown),
+            )
+            for number, shown in enumerate(draw(st.lists(st.lists(ADDRESSES, max_size=2))))
+        ),
     )
 
 
@@ -248,11 +277,18 @@ def test_whatever_is_asked_each_address_has_one_owner_or_a_lawful_share(balancer
             assert child.address in balancer.pool
             owners.setdefault(child.address, []).append(wishes[outcome.key])
     for sharers in owners.values():
-        if len(sharers) > 1:
-            assert len({one.sharing_key for one in sharers} | {None}) == 2
-            assert sum(len(one.ports) for one in sharers) == len(
-                frozenset().union(*(one.ports for one in sharers))
-            )
+        assert len(sharers) == 1 or may_share(sharers)
+    for leaving in balancer.leaving:
+        for shown in leaving.adopted:
+            for owner in owners.get(shown, ()):
+                had = any(child.address == shown for child in owner.held)
+                assert had or may_share([leaving, owner])
+
+
+def may_share(sharers) -> bool:
+    keys = {one.sharing_key for one in sharers}
+    ports = [port for one in sharers for port in one.ports]
+    return len(keys) == 1 and None not in keys and len(ports) == len(set(ports))
 
 
 @given(balancer=any_balancer(), asked=anything())
