@@ -6,9 +6,10 @@ For the commands that run in a lab: the demo, the end-to-end tests, the benchmar
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ INTERFACE = "eth0"
 ONCE_S = 60.0  # so long between connections that there is one
 
 Json = dict[str, Any]
+
+# A container whose name `ask` returns. A Service that sends somebody there waits until it listens.
+ECHO: Json = {
+    "name": "echo",
+    "image": "example.com/echo",
+    "ports": [{"containerPort": 8080}],
+    "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+}
 
 
 class Client:
@@ -49,6 +58,33 @@ class Client:
         self.forget(address)
         self.ask(address)
         return machine_of_mac(self._lab, self.mac_of(address))
+
+    def until_served(self, service: str, addresses: Iterable[str]) -> None:
+        """Wait until port 80 of each address reaches a Pod, whichever node announces it.
+
+        An address is answered as soon as it is known. That each node's kube-proxy sends it to
+        NAMESPACE/NAME, and that a Pod listens, is other programs' work, done in their own time.
+        """
+        wanted = list(addresses)
+        for node in self._lab.nodes():
+            inside.until(
+                lambda node=node: self._is_proxied(node, service, wanted),  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                f"kube-proxy of {node} knows {service}",
+            )
+        for address in wanted:
+            inside.until(
+                lambda address=address: self.ask(address),  # type: ignore[misc] # mypy cannot infer a lambda with a default
+                f"{address} reaches a Pod",
+            )
+
+    def _is_proxied(self, node: str, service: str, addresses: Iterable[str]) -> bool:
+        for address in addresses:
+            family = "ip6" if ":" in address else "ip"
+            known = self._lab.run(node, "nft", "list", "map", family, "kube-proxy", "service-ips")
+            chain = rf"goto [a-z]+-[0-9A-Z]+-{re.escape(service)}/tcp/"
+            if not re.search(rf"{re.escape(address)} \. tcp \. 80 : {chain}", known):
+                return False
+        return True
 
     @contextlib.contextmanager
     def watch(

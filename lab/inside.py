@@ -3,11 +3,10 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,24 +136,3 @@ def until(
         if time.monotonic() >= deadline:
             raise TimeoutError(f"within {within_s:g} s it was not seen that {what}") from cause
         time.sleep(POLL_S)
-
-
-def until_proxied(lab: Lab, service: str, addresses: Iterable[str]) -> None:
-    """Wait until kube-proxy of each node sends port 80 of the addresses to NAMESPACE/NAME.
-
-    An address is answered as soon as it is known; another program makes the rules, in its own time.
-    """
-    wanted = [
-        re.compile(rf"{re.escape(address)} \. tcp \. 80 : goto [a-z]+-[0-9A-Z]+-{service}/tcp/")
-        for address in addresses
-    ]
-    families = sorted({"ip6" if ":" in address else "ip" for address in addresses})
-
-    def known(node: str) -> bool:
-        maps = [
-            lab.run(node, "nft", "list", "map", f, "kube-proxy", "service-ips") for f in families
-        ]
-        return all(any(pattern.search(text) for text in maps) for pattern in wanted)
-
-    for node in lab.nodes():
-        until(lambda node=node: known(node), f"kube-proxy of {node} knows {service}")  # type: ignore[misc] # mypy cannot infer a lambda with a default

@@ -125,13 +125,7 @@ def _deployment(node: str) -> contender.Json:
                 "metadata": {"labels": contender.SELECTOR},
                 "spec": {
                     "nodeSelector": {"kubernetes.io/hostname": node},
-                    "containers": [
-                        {
-                            "name": "echo",
-                            "image": "example.com/echo",
-                            "ports": [{"containerPort": 8080}],
-                        }
-                    ],
+                    "containers": [client.ECHO],
                 },
             },
         },

@@ -87,7 +87,7 @@ class Story:
         self._step("A node's cable is cut while new connections to all three start every 20 ms")
         addresses = self._addresses("web", WEB_COUNT)
         victim = addresses[0]
-        inside.until_proxied(self._lab, f"{NAMESPACE}/web", addresses)
+        self._client.until_served(f"{NAMESPACE}/web", addresses)
         with self._client.watch(addresses) as results:
             time.sleep(STEADY_S)
             # The node that the client uses at this moment, whatever the cluster thinks.

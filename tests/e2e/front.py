@@ -71,9 +71,7 @@ class Front:
                 },
                 "spec": {
                     "nodeSelector": {"kubernetes.io/hostname": "node-3"},
-                    "containers": [
-                        {"name": "echo", "image": "echo", "ports": [{"containerPort": 8080}]}
-                    ],
+                    "containers": [client.ECHO],
                 },
             },
         )

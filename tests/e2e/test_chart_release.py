@@ -4,7 +4,6 @@
 In a lab of its own, because nothing is left of the release in the end.
 """
 
-import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -60,18 +59,13 @@ def user(lab: inside.Lab, namespace: str) -> Iterator[people.User]:
             "metadata": {"name": "echo", "namespace": namespace, "labels": {"app": "echo"}},
             "spec": {
                 "nodeName": lab.nodes()[-1],
-                "containers": [
-                    {"name": "echo", "image": "echo", "ports": [{"containerPort": 8080}]}
-                ],
+                "containers": [client.ECHO],
             },
         }
     )
     made = people.User(lab, namespace, balancer.name)
     made.serve("web", count="3")
-    outside, addresses = client.Client(lab), made.addresses("web", 3)
-    inside.until_proxied(lab, f"{namespace}/web", addresses)
-    for address in addresses:
-        inside.until(functools.partial(outside.ask, address), f"{address} is served")
+    client.Client(lab).until_served(f"{namespace}/web", made.addresses("web", 3))
     yield made
     balancer.delete()
     lab.kubectl("label", "node", "--all", f"test/{name}-")

@@ -94,13 +94,7 @@ def user(whole: inside.Lab, namespace: str) -> Iterator[people.User]:
             "metadata": {"name": "echo", "namespace": namespace, "labels": {"app": "echo"}},
             "spec": {
                 "nodeName": "node-5",
-                "containers": [
-                    {
-                        "name": "echo",
-                        "image": "example.com/echo",
-                        "ports": [{"containerPort": 8080}],
-                    }
-                ],
+                "containers": [client.ECHO],
             },
         }
     )
@@ -220,7 +214,7 @@ def test_drain_takes_all_addresses_off_a_node_without_a_failed_connection(
     holders = settled(cli, user.balancer, 4)
     for address, node in holders.items():
         inside.until(answered_by(outside, address, node), f"{address} is answered by {node}")
-    inside.until_proxied(user.lab, f"{user.namespace}/web", holders)
+    outside.until_served(f"{user.namespace}/web", holders)
     with outside.watch(list(holders)) as results:
         told = cli("drain", "node-3")
     assert cli.code == 0, told

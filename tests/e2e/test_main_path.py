@@ -35,13 +35,7 @@ def user(whole: inside.Lab, namespace: str) -> Iterator[people.User]:
                     "metadata": {"labels": {"app": "echo"}},
                     "spec": {
                         "nodeSelector": {"kubernetes.io/hostname": "node-5"},
-                        "containers": [
-                            {
-                                "name": "echo",
-                                "image": "example.com/echo",
-                                "ports": [{"containerPort": 8080}],
-                            }
-                        ],
+                        "containers": [client.ECHO],
                     },
                 },
             },
@@ -63,7 +57,7 @@ def until_served(user: people.User, outside: client.Client, count: int) -> dict[
 
     Return address -> node.
     """
-    inside.until_proxied(user.lab, f"{user.namespace}/web", user.addresses("web", count))
+    outside.until_served(f"{user.namespace}/web", user.addresses("web", count))
 
     def served() -> dict[str, str]:
         wanted = {str(c.address): c.nodes[0] for c in map(child.decode, user.children("web"))}

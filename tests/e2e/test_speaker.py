@@ -39,7 +39,7 @@ def test_a_cordoned_node_gives_its_addresses_away_without_a_failed_connection(
     front.serve(1)
     ((address, node),) = front.holders(1).items()
     front.until_on(address, node)
-    inside.until_proxied(front.lab, f"{front.namespace}/web", [address])
+    front.outside.until_served(f"{front.namespace}/web", [address])
     with front.outside.watch([address]) as results:
         front.lab.kubectl("cordon", node)
         front.until_on(address, *balanced.others(node))

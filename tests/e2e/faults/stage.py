@@ -54,9 +54,7 @@ class Stage:
         self.lab.kubectl(
             *("-n", self.namespace, "rollout", "status", "deployment/echo", "--timeout=60s")
         )
-        inside.until_proxied(self.lab, f"{self.namespace}/{SERVICE}", self.addresses)
-        for address in self.addresses:
-            self.until_served(address)
+        self.outside.until_served(f"{self.namespace}/{SERVICE}", self.addresses)
         (port,) = self.user.service(SERVICE)["spec"]["ports"]
         self.control = (
             f"{BACKEND_ADDRESS}:{port['nodePort']}"  # the same Pods, not by our addresses
@@ -70,14 +68,6 @@ class Stage:
     def label_nodes(self, *nodes: str) -> None:
         """Make nodes balancer nodes."""
         self.lab.kubectl("label", "--overwrite", "node", *nodes, f"{self.label}=")
-
-    def until_served(self, address: str) -> None:
-        """Wait until the client reaches a Pod through an address."""
-        inside.until(
-            lambda: (self.outside.ask(address) or "").startswith(BACKEND),
-            f"{address} reaches a Pod",
-            within_s=RIGHT_WITHIN_S,
-        )
 
     @contextlib.contextmanager
     def services(self, new: Sequence[str], **asked: Any) -> Iterator[None]:
@@ -195,11 +185,6 @@ def _kept(manifest: people.Json) -> Kept:
 
 def _deployment(namespace: str) -> people.Json:
     labels = {"app": "echo"}
-    container = {
-        "name": "echo",
-        "image": "example.com/echo",
-        "ports": [{"containerPort": 8080}],
-    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -211,7 +196,7 @@ def _deployment(namespace: str) -> people.Json:
                 "metadata": {"labels": labels},
                 "spec": {
                     "nodeSelector": {"kubernetes.io/hostname": BACKEND},
-                    "containers": [container],
+                    "containers": [client.ECHO],
                 },
             },
         },
