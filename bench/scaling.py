@@ -446,7 +446,7 @@ Services of three addresses, Nodes with 50 images.
 
 ## Heartbeats
 
-A group is all speakers of one segment. Each hears all others; from 51 on the interval grows, so \
+A group is all speakers of one segment. Each hears all others; beyond 51 the interval grows, so \
 that receiving stays bounded, and so does the time until a node is taken for dead.
 
 {heartbeats}

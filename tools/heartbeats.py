@@ -108,10 +108,10 @@ class Field(Leaf):
             FieldListField("epochs", [], StrFixedLenField("", b"", 8), length_from=_length),
             _of(7, 8),
         ),
-        ConditionalField(ByteField("part", 0), _of(9)),
-        ConditionalField(ByteField("parts", 1), _of(9)),
+        ConditionalField(ShortField("part", 0), _of(9)),
+        ConditionalField(ShortField("parts", 1), _of(9)),
         ConditionalField(
-            PacketListField("claims", [], Claim, length_from=lambda p: p.length - 2), _of(9)
+            PacketListField("claims", [], Claim, length_from=lambda p: p.length - 4), _of(9)
         ),
         ConditionalField(
             StrLenField("value", b"", length_from=_length), lambda p: p.kind not in KINDS

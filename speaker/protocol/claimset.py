@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_HEAD = struct.Struct("!HH")  # the part's number, and how many there are
 _CLAIM = struct.Struct("!BBII")
 _ADDRESS_BYTES = (4, 16)
 
@@ -37,12 +38,12 @@ class Part:
 
 
 def parse(data: bytes) -> Part:
-    """Read one part; raises ValueError, IndexError or struct.error when it is malformed."""
-    part, parts = data[0], data[1]
+    """Read one part; raises ValueError or struct.error when it is malformed."""
+    part, parts = _HEAD.unpack_from(data)
     if part >= parts:
         raise ValueError(f"part {part} of {parts}")
     claims: dict[bytes, Claim] = {}
-    at = 2
+    at = _HEAD.size
     while at < len(data):
         bits, position, created, version = _CLAIM.unpack_from(data, at)
         at += _CLAIM.size
@@ -56,18 +57,15 @@ def parse(data: bytes) -> Part:
 
 
 def pack(claims: Mapping[bytes, Claim], room: int) -> list[bytes]:
-    """Pack a claim set into values of CLAIMS of at most `room` bytes; an empty set is one value.
-
-    At most 255 parts: 16,000 IPv4 or 8,500 IPv6 addresses of one holder.
-    """
+    """Pack a claim set into values of CLAIMS of at most `room` bytes; an empty set is one value."""
     parts: list[list[bytes]] = [[]]
     size = 0
     for address, claim in claims.items():
         bits = (len(address) == _ADDRESS_BYTES[1]) | claim.held << 1 | claim.declined << 2
         packed = _CLAIM.pack(bits, claim.position, claim.created, claim.list_version) + address
-        if 2 + size + len(packed) > room:
+        if _HEAD.size + size + len(packed) > room:
             parts.append([])
             size = 0
         parts[-1].append(packed)
         size += len(packed)
-    return [bytes((number, len(parts))) + b"".join(part) for number, part in enumerate(parts)]
+    return [_HEAD.pack(number, len(parts)) + b"".join(part) for number, part in enumerate(parts)]

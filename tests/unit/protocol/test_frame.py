@@ -135,6 +135,15 @@ def test_a_claim_set_of_any_size_arrives_whole_in_parts_that_fit_a_frame(stated)
     assert received == stated
 
 
+def test_a_node_alone_after_a_power_cut_can_claim_the_addresses_of_all():
+    claim = claimset.Claim(0, 1, 0, held=True, declined=False)
+    stated = {number.to_bytes(4): claim for number in range(50_000)}
+    parts = [claimset.parse(value) for value in claimset.pack(stated, const.CLAIM_PART_BYTES)]
+    assert [part.part for part in parts] == list(range(len(parts)))
+    assert {part.parts for part in parts} == {len(parts)}
+    assert sum(len(part.claims) for part in parts) == len(stated)
+
+
 @hypothesis.given(st.data())
 def test_a_frame_with_any_bit_changed_is_dropped(data):
     payload = bytearray(encode())
