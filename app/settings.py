@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from app import annotations, errors
+from app import annotations, errors, listening
 from contract import names
 
 ENVIRONMENT_PREFIX: Final = "L2LB_"
@@ -22,7 +22,7 @@ _MAX_PORT: Final = 65535
 class Settings:
     """All settings, valid."""
 
-    host: str = "0.0.0.0"  # noqa: S104  # a webhook is there to be reached
+    host: str = listening.EVERYWHERE  # a webhook is there to be reached
     port: int = 8080
     max_body_bytes: int = MAX_BODY_BYTES
     log_form: str = "json"
@@ -94,7 +94,10 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     add = parser.add_argument
-    add("--host", help=f"address to listen on (default: {_DEFAULTS.host})")
+    add(
+        "--host",
+        help=f"address to listen on; :: is every one, IPv4 too (default: {_DEFAULTS.host})",
+    )
     add("--port", help=f"TCP port to listen on (default: {_DEFAULTS.port})")
     add("--max-body-bytes", help=f"larger requests get 413 (default: {MAX_BODY_BYTES})")
     add("--log-form", help="json or console (default: json)")

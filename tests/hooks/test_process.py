@@ -6,6 +6,7 @@ import pathlib
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 
@@ -17,17 +18,17 @@ from bench import requests
 
 
 @contextlib.contextmanager
-def webhook(*arguments):
+def webhook(*arguments, host=("--host", "127.0.0.1")):
     """The webhook as a process of its own, and its URL."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", "0", *arguments],
+        [sys.executable, "-m", "app", *host, "--port", "0", *arguments],
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stderr is not None
         for line in process.stderr:
-            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            found = re.search(r"http://[^\"]+", line)
             if found:
                 break
         else:
@@ -48,6 +49,25 @@ def test_the_webhook_answers_as_a_process_and_ends_cleanly_on_sigterm():
         assert process.returncode == 0
         for line in logged.splitlines():
             json.loads(line)  # no traceback, no warning of the interpreter
+
+
+def test_where_nothing_is_said_the_webhook_is_reached_over_either_family():
+    families = {"127.0.0.1": "127.0.0.1", "::1": "[::1]"}
+    with webhook(host=()) as (_, url):
+        for address in filter(is_here, families):
+            answer = httpx.get(f"http://{families[address]}:{httpx.URL(url).port}/healthz")
+            assert answer.json() == {"status": "ok"}
+
+
+def is_here(address):
+    """Whether this machine has an address: not all have IPv6."""
+    try:
+        socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET
+        ).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_large_request_is_answered_by_a_worker_that_ends_with_the_webhook():

@@ -203,7 +203,7 @@ def webhook(*arguments):
         assert started.stderr is not None
         for line in started.stderr:
             said.append(line)
-            if "Uvicorn running on http" in line:
+            if "the hooks are served" in line:
                 break
         yield started, "".join(said)
     finally:
@@ -212,7 +212,7 @@ def webhook(*arguments):
 
 
 def ports(said):
-    hooks = re.search(r"Uvicorn running on http://127\.0\.0\.1:(\d+)", said)
+    hooks = re.search(r"http://127\.0\.0\.1:(\d+)", said)
     page = next(
         entry["port"]
         for entry in map(json.loads, said.splitlines())
@@ -265,7 +265,7 @@ def test_a_port_that_is_taken_is_logged_and_the_hooks_are_served(api_server):
     taken = api_server.server_address[1]
     with webhook("--page-listen", f"127.0.0.1:{taken}") as (_, said):
         assert "the page is not served" in said
-        assert "Uvicorn running on http" in said
+        assert "the hooks are served" in said
 
 
 def test_without_the_setting_there_is_no_page():
