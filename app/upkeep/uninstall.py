@@ -13,6 +13,7 @@ from typing import Final
 
 import pydantic
 
+from app import pending
 from app.models import kubernetes
 from app.service import answer
 from app.upkeep import cluster
@@ -95,10 +96,9 @@ def _round(kube: cluster.Cluster, done: Done) -> list[str]:
     """Take away what is there now; return a sentence for each object that has to be seen again."""
     left: list[str] = []
     for manifest in kube.every(SERVICES):
-        labels = manifest["metadata"].get("labels") or {}
         name = f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
         try:
-            if labels.get(names.PROXY_NAME_LABEL) == names.PROXY_NAME:
+            if _is_child(manifest):
                 left.append(f"child Service {name} is being deleted and not gone yet")
                 if not manifest["metadata"].get("deletionTimestamp"):
                     done.children += kube.delete(_path(manifest))
@@ -108,6 +108,18 @@ def _round(kube: cluster.Cluster, done: Done) -> list[str]:
         except cluster.ClusterError as error:
             left.append(f"Service {name} is left as it was: {error}")
     return left
+
+
+def _is_child(manifest: cluster.Manifest) -> bool:
+    """Whether a balancer made a Service, be it for an address or as a note that one is missing."""
+    metadata = manifest["metadata"]
+    if (metadata.get("labels") or {}).get(names.PROXY_NAME_LABEL) == names.PROXY_NAME:
+        return True
+    # A user may write what makes a note, and is not to lose a Service by it.
+    owners = metadata.get("ownerReferences") or ()
+    return pending.is_note(manifest) and any(
+        (owner["apiVersion"], owner["kind"]) == (names.API_VERSION, names.KIND) for owner in owners
+    )
 
 
 def _clean(kube: cluster.Cluster, manifest: cluster.Manifest) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app import conditions, pending
 from app.upkeep import __main__ as command
 from app.upkeep import cluster as clusters
 from app.upkeep import uninstall
@@ -74,6 +75,34 @@ def test_children_go_and_users_services_are_cleaned(memory):
     assert web["metadata"]["labels"] == {"app": "web"}
     assert web["status"] == {"loadBalancer": {}, "conditions": [THEIRS]}
     assert (done.children, done.services, done.remaining) == (1, 1, [])
+
+
+def note(owner: str) -> dict[str, Any]:
+    """A note that a Service lacks an address, owned by an object of some kind."""
+    verdict = conditions.Verdict(
+        holds=False, reason=names.AssignedReason.POOL_EXHAUSTED, message="no address is free"
+    )
+    manifest = pending.encode(verdict, namespace="shop", service="web", service_uid="u1")
+    reference = {"apiVersion": names.API_VERSION, "kind": owner, "name": "front", "uid": "u2"}
+    manifest["metadata"]["ownerReferences"] = [reference]
+    return manifest
+
+
+def test_the_note_that_an_address_is_missing_goes_too(memory):
+    memory.put(path("web-l2-0"), note(names.KIND))
+
+    done = clean_up(memory)
+
+    assert path("web-l2-0") not in memory.objects
+    assert (done.children, done.remaining) == (2, [])
+
+
+def test_a_users_service_that_looks_like_a_note_stays(memory):
+    memory.put(path("web-l2-0"), note("Deployment"))
+
+    clean_up(memory)
+
+    assert path("web-l2-0") in memory.objects
 
 
 def test_the_controllers_go_before_anything_else(memory):
