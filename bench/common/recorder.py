@@ -32,6 +32,7 @@ FIELD_BYTES = 3
 EPOCH = slice(20, 28)
 LENGTH = slice(6, 8)
 NODE, ASKED, CLAIMS = 2, 7, 9
+PART_HEAD: Final = struct.Struct("!HH")  # the number of a part of a claim set, and of how many
 CLAIM_HEAD = struct.Struct("!BBII")
 IPV6, HELD = 1, 2
 
@@ -69,7 +70,7 @@ def heartbeat(at: float, port: str, payload: bytes) -> Seen | None:
         elif kind == ASKED:
             seen.asked = [value[start : start + 8].hex() for start in range(0, len(value), 8)]
         elif kind == CLAIMS:
-            seen.held = list(held(value[2:]))
+            seen.held = list(held(value[PART_HEAD.size :]))
     return seen
 
 
