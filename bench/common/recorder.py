@@ -32,7 +32,7 @@ FIELD_BYTES = 3
 EPOCH = slice(20, 28)
 LENGTH = slice(6, 8)
 NODE, ASKED, CLAIMS = 2, 7, 9
-PART_HEAD: Final = struct.Struct("!HH")  # the number of a part of a claim set, and of how many
+PART_HEAD = struct.Struct("!HH")  # the number of a part of a claim set, and of how many
 CLAIM_HEAD = struct.Struct("!BBII")
 IPV6, HELD = 1, 2
 
