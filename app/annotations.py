@@ -2,7 +2,6 @@
 """What users write on their Services: keys, their prefix and aliases, and the values' meaning."""
 
 import dataclasses
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final, Self
@@ -13,6 +12,8 @@ from contract import names, pool
 
 _LABEL_VALUE: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
 _SHARING_KEY: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_IP_COUNT: Final = re.compile(r"[0-9]{1,9}")  # Python refuses to read thousands of digits
+_MAX_ADDRESSES: Final = len(pool.VERSIONS) * names.MAX_IP_COUNT
 
 
 class AnnotationError(errors.ObjectError):
@@ -74,8 +75,8 @@ def ask(annotations: Mapping[str, str], keys: Keys) -> Ask:
     key, name = _one(annotations, keys.balancer)
     if name is None or not _LABEL_VALUE.fullmatch(name):
         raise AnnotationError(
-            f"annotation {key} is {name!r}, which cannot be the name of an L2LoadBalancer: write "
-            "one that 'kubectl get l2lb' lists"
+            f"annotation {key} is {errors.shown(name)}, which cannot be the name of an "
+            "L2LoadBalancer: write one that 'kubectl get l2lb' lists"
         )
     return Ask(
         balancer=name,
@@ -93,8 +94,8 @@ def _one(annotations: Mapping[str, str], keys: tuple[str, ...]) -> tuple[str, st
     for other in used[1:]:
         if annotations[other] != annotations[used[0]]:
             raise AnnotationError(
-                f"annotations {used[0]} ({annotations[used[0]]!r}) and {other} "
-                f"({annotations[other]!r}) contradict each other: keep one of them"
+                f"annotations {used[0]} ({errors.shown(annotations[used[0]])}) and {other} "
+                f"({errors.shown(annotations[other])}) contradict each other: keep one of them"
             )
     return used[0], annotations[used[0]]
 
@@ -104,30 +105,38 @@ def _ip_count(key: str, value: str | None) -> model.Count:
         return None
     if value == names.AUTO:
         return model.AUTO
-    if value.isascii() and value.isdigit() and 1 <= int(value) <= names.MAX_IP_COUNT:
+    if _IP_COUNT.fullmatch(value) and 1 <= int(value) <= names.MAX_IP_COUNT:
         return int(value)
     raise AnnotationError(
-        f"annotation {key} is {value!r}: write a number from 1 to {names.MAX_IP_COUNT}, or auto"
+        f"annotation {key} is {errors.shown(value)}: write a number from 1 to "
+        f"{names.MAX_IP_COUNT}, or auto"
     )
 
 
 def _addresses(key: str, value: str | None) -> tuple[pool.Address, ...]:
     if value is None:
         return ()
-    addresses: list[pool.Address] = []
-    for text in value.split(","):
+    texts = value.split(",", _MAX_ADDRESSES)
+    if len(texts) > _MAX_ADDRESSES:
+        raise AnnotationError(
+            f"annotation {key} names more than {_MAX_ADDRESSES} addresses: name fewer"
+        )
+    addresses: dict[pool.Address, None] = {}
+    for text in texts:
         try:
-            address = ipaddress.ip_address(text.strip())
+            address = pool.parse_address(text.strip())
         except ValueError:
             raise AnnotationError(
-                f"annotation {key} is {value!r}, and {text.strip()!r} in it is no address: write "
-                "addresses separated by commas, like 192.0.2.10,192.0.2.11"
+                f"annotation {key} is {errors.shown(value)}, and {errors.shown(text.strip())} in "
+                "it is no address: write addresses separated by commas and without zones, like "
+                "192.0.2.10,192.0.2.11"
             ) from None
         if address in addresses:
             raise AnnotationError(
-                f"annotation {key} is {value!r}, which names {address} twice: name it once"
+                f"annotation {key} is {errors.shown(value)}, which names {address} twice: name it "
+                "once"
             )
-        addresses.append(address)
+        addresses[address] = None
     for version in pool.VERSIONS:
         if sum(address.version == version for address in addresses) > names.MAX_IP_COUNT:
             raise AnnotationError(
@@ -141,6 +150,6 @@ def _sharing_key(key: str, value: str | None) -> str | None:
     if value is None or _SHARING_KEY.fullmatch(value):
         return value
     raise AnnotationError(
-        f"annotation {key} is {value!r}: write at most 63 letters, digits, '-', '_' and '.', "
-        "beginning and ending with a letter or digit"
+        f"annotation {key} is {errors.shown(value)}: write at most 63 letters, digits, '-', "
+        "'_' and '.', beginning and ending with a letter or digit"
     )

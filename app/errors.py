@@ -2,6 +2,15 @@
 """The errors of the webhook. A hook error carries the HTTP status that Metacontroller is to see."""
 
 from http import HTTPStatus
+from typing import Any, Final
+
+_MAX_SHOWN: Final = 80  # characters of a value in an error
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error names it: the API server refuses a condition of over 32 KB."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 class HookError(Exception):

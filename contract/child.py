@@ -9,7 +9,6 @@ as written; `CONTRACT_VERSION` rises then.
 import dataclasses
 import datetime as dt
 import hashlib
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -199,9 +198,9 @@ class _Fields:
 
     def address(self, key: str) -> pool.Address:
         try:
-            return ipaddress.ip_address(self.text(key))
+            return pool.parse_address(self.text(key))
         except ValueError:
-            raise self.error(key, "want one IPv4 or IPv6 address") from None
+            raise self.error(key, "want one IPv4 or IPv6 address, without a zone") from None
 
     def health_check_port(self) -> int | None:
         key = names.CHILD_HEALTH_CHECK_PORT

@@ -40,6 +40,18 @@ class PoolError(errors.ContractError):
     """An entry of a pool that is not an address, a range or a CIDR."""
 
 
+def parse_address(text: str) -> Address:
+    """Read one address. Raises ValueError.
+
+    An IPv6 zone (RFC 4007 §11) is refused: the same address with another zone would not compare
+    equal.
+    """
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{address} has a zone: leave out '%{address.scope_id}'")
+    return address
+
+
 class Pool:
     """An immutable set of addresses of both families.
 

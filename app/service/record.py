@@ -6,7 +6,6 @@ message of the condition begins with the addresses that we put there: only these
 away, and a balancer that is created anew gives them back.
 """
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -56,7 +55,7 @@ def _parsed(text: str) -> tuple[pool.Address, ...]:
     found: list[Any] = []
     for part in text.split(", "):
         try:
-            found.append(ipaddress.ip_address(part))
+            found.append(pool.parse_address(part))
         except ValueError:
             return ()  # somebody else's words
     return tuple(found)

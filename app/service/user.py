@@ -3,7 +3,6 @@
 
 import dataclasses
 import datetime as dt
-import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,7 +12,6 @@ from app.service import record
 from contract import child, names, pool
 
 _VERSIONS: Final = {"IPv4": pool.IPV4, "IPv6": pool.IPV6}
-_MAX_SHOWN: Final = 80  # of a value in an error
 REQUIRE_DUAL_STACK: Final = "RequireDualStack"
 PREFER_DUAL_STACK: Final = "PreferDualStack"
 
@@ -111,8 +109,8 @@ def timestamp(metadata: Mapping[str, Any]) -> float:
         return moment(value)
     except (TypeError, ValueError):
         raise errors.ObjectError(
-            f"metadata.creationTimestamp of {metadata.get('name')} is {_short(value)}: want a time "
-            "like 2026-01-31T12:00:00Z"
+            f"metadata.creationTimestamp of {metadata.get('name')} is {errors.shown(value)}: "
+            "want a time like 2026-01-31T12:00:00Z"
         ) from None
 
 
@@ -131,7 +129,7 @@ def listed(status: Mapping[str, Any]) -> tuple[pool.Address, ...]:
     addresses: list[pool.Address] = []
     for entry in ingress if isinstance(ingress, list) else ():
         try:
-            addresses.append(ipaddress.ip_address(entry["ip"]))
+            addresses.append(pool.parse_address(entry["ip"]))
         except (KeyError, TypeError, ValueError):
             continue  # a host name, or another controller's oddity: nothing of ours
     return tuple(addresses)
@@ -143,7 +141,7 @@ def _versions(spec: Mapping[str, Any]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(_VERSIONS[family] for family in families))
     except (KeyError, TypeError):
         raise errors.ObjectError(
-            f"spec.ipFamilies is {_short(families)}: want a list of IPv4 and IPv6"
+            f"spec.ipFamilies is {errors.shown(families)}: want a list of IPv4 and IPv6"
         ) from None
 
 
@@ -159,7 +157,7 @@ def _ports(spec: Mapping[str, Any]) -> tuple[child.Port, ...]:
         )
     except (AttributeError, KeyError, TypeError):
         raise errors.ObjectError(
-            f"spec.ports is {_short(spec.get('ports'))}: want a list of ports"
+            f"spec.ports is {errors.shown(spec.get('ports'))}: want a list of ports"
         ) from None
 
 
@@ -186,8 +184,3 @@ def _check_families(
                 f"annotation {keys.addresses[0]} names {named} IPv{version} addresses, but "
                 f"{keys.ip_count[0]} asks for {ask.ip_count}: raise the count or name fewer"
             )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -332,6 +332,39 @@ def test_one_malformed_service_does_not_stop_the_others(world, broken):
     )
 
 
+def test_a_number_too_long_to_read_on_a_terminating_service_stops_nobody(world):
+    world.add(requests.service("web"), requests.service("odd", namespace="other"))
+    world.settle()
+    world.services["other/odd"]["metadata"]["deletionTimestamp"] = world.clock.text
+    world.edit("other/odd", ip_count="9" * 5000)
+    answer = world.sync_balancer("front")
+    assert len(answer["children"]) == 3
+
+
+def test_an_address_is_not_given_a_second_time_under_the_name_of_a_zone(world):
+    world.respec(addressPool=["2001:db8:0:1::100/126"], ipCount=1)
+    world.add(requests.service("web", ipFamilies=["IPv6"]))
+    world.settle()
+    (given,) = world.addresses("shop/web")
+    thief = {names.SERVICE_ADDRESSES: f"{given}%x"}
+    world.add(requests.service("thief", namespace="other", ipFamilies=["IPv6"], annotations=thief))
+    world.settle()
+    assert world.addresses("other/thief") == []
+    assert world.condition("other/thief")["reason"] == "InvalidAnnotation"
+
+
+def test_a_zone_in_a_listed_address_is_not_taken_over(world):
+    world.respec(addressPool=["2001:db8:0:1::100/126"], ipCount=1)
+    world.add(requests.service("web", ipFamilies=["IPv6"]))
+    world.settle()
+    (given,) = world.addresses("shop/web")
+    thief = requests.service("thief", namespace="other", ipFamilies=["IPv6"])
+    thief["status"] = {"loadBalancer": {"ingress": [{"ip": f"{given}%x"}]}}
+    world.add(thief)
+    world.settle()
+    assert world.addresses("other/thief") == ["2001:db8:0:1::101"]
+
+
 def test_a_service_that_becomes_malformed_keeps_its_children(world):
     world.add(requests.service("web"), requests.service("api"))
     world.settle()

@@ -40,7 +40,7 @@ def test_a_count_is_a_number_up_to_64(count):
     assert annotations.ask(NAME | {names.SERVICE_IP_COUNT: str(count)}, KEYS).ip_count == count
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.0", " 3", "Auto", "065x", "1e1", "²"])
+@pytest.mark.parametrize("text", ["", "-1", "1.0", " 3", "Auto", "065x", "1e1", "²", "9" * 5000])
 def test_anything_else_is_no_count(text):
     with pytest.raises(annotations.AnnotationError, match="from 1 to 64, or auto"):
         annotations.ask(NAME | {names.SERVICE_IP_COUNT: text}, KEYS)
@@ -66,6 +66,27 @@ def test_too_many_addresses_of_a_family_are_refused():
     text = ",".join(f"192.0.2.{n}" for n in range(65))
     with pytest.raises(annotations.AnnotationError, match="more than 64 IPv4"):
         annotations.ask(NAME | {names.SERVICE_ADDRESSES: text}, KEYS)
+
+
+def test_an_endless_list_is_refused_before_any_of_it_is_read():
+    text = ",".join(["nonsense"] * 20_000)
+    with pytest.raises(annotations.AnnotationError, match="more than 128 addresses"):
+        annotations.ask(NAME | {names.SERVICE_ADDRESSES: text}, KEYS)
+
+
+def test_an_address_with_a_zone_is_none():
+    zoned = NAME | {names.SERVICE_ADDRESSES: "2001:db8::1%x"}
+    with pytest.raises(annotations.AnnotationError, match="without zones"):
+        annotations.ask(zoned, KEYS)
+
+
+@pytest.mark.parametrize(
+    "key", [KEYS.balancer[0], KEYS.ip_count[0], KEYS.addresses[0], KEYS.sharing_key[0]]
+)
+def test_a_value_of_any_length_is_refused_with_a_sentence_that_a_condition_takes(key):
+    with pytest.raises(annotations.AnnotationError) as refused:
+        annotations.ask(NAME | {key: "9" * 200_000}, KEYS)
+    assert len(str(refused.value)) < 1000
 
 
 @given(

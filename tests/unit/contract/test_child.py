@@ -64,6 +64,11 @@ def manifest(**annotations: str | None) -> dict:
     return one
 
 
+def test_an_address_with_a_zone_is_refused():
+    with pytest.raises(errors.ContractError, match="without a zone"):
+        child.decode(manifest(address="2001:db8::1%eth0"))
+
+
 @given(children)
 def test_what_the_webhook_encodes_the_speakers_decode(one):
     assert child.decode(child.encode(one)) == one
