@@ -120,6 +120,16 @@ class Stage:
             return str(error)
         return ""
 
+    @property
+    def owner(self) -> Json:
+        """The owner reference of what the balancer makes."""
+        return {
+            "apiVersion": "l2lb.io/v1alpha1",
+            "kind": "L2LoadBalancer",
+            "name": self.namespace,
+            "uid": self.balancer_uid,
+        }
+
     # Of what is only tried, nothing stays: admission judges a dry run too.
 
     def create(self, who: str, body: Json) -> str:
@@ -187,6 +197,7 @@ def stage(policies: inside.Lab) -> Iterator[Stage]:
         helm.identity(lab, name, "tenant"),
         helm.identity(lab, name, "boss"),
         helm.identity(lab, "metacontroller", "metacontroller"),
+        helm.identity(lab, "kube-system", "generic-garbage-collector", name="garbage collector"),
         helm.identity(lab, *speaker, pod="test-speaker-node-1", name="speaker of node-1"),
         helm.identity(lab, *speaker, pod="test-speaker-node-2", name="speaker of node-2"),
         helm.identity(lab, *speaker, name="speaker of no node"),
@@ -221,6 +232,15 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "change a child's finalizers": lambda s, who: s.patch(
         who, "web-l2-1", {"metadata": {"finalizers": ["example.org/stay"]}}
+    ),
+    "change a child's owners": lambda s, who: s.patch(
+        who, "web-l2-1", {"metadata": {"ownerReferences": [s.owner]}}
+    ),
+    "change a child's labels": lambda s, who: s.patch(
+        who, "web-l2-1", {"metadata": {"labels": {"app": "web"}}}
+    ),
+    "change a child's spec": lambda s, who: s.patch(
+        who, "web-l2-1", {"spec": {"externalTrafficPolicy": "Local"}}
     ),
     "make a child an ordinary Service": lambda s, who: s.patch(
         who, "web-l2-1", {"metadata": {"labels": {PROXY_LABEL: None}}}
@@ -286,6 +306,9 @@ ALLOWED: dict[str, set[str]] = {
     "tenant": ORDINARY,
     "boss": ORDINARY,
     "administrator": ORDINARY | {"delete a child"},
+    # Foreground deletion is a finalizer, orphaning takes owners away, and the rest is not its own.
+    "garbage collector": ORDINARY
+    | {"delete a child", "change a child's finalizers", "change a child's owners"},
     "speaker of node-1": {"say that node-1 announces"},
     "speaker of node-2": set(),
     "speaker of no node": set(),
@@ -390,6 +413,22 @@ def test_a_bad_annotation_that_stands_is_not_judged_again(stage):
     assert not stage.patch("tenant", "old", {"metadata": {"labels": {"app": "old"}}})
     changed = {"metadata": {"annotations": {"l2lb.io/ip-count": "more"}}}
     assert 'is "more"' in stage.patch("tenant", "old", changed)
+
+
+def test_annotations_are_not_judged_while_a_service_is_being_deleted(stage):
+    leaving = service("leaving")
+    leaving["metadata"]["finalizers"] = ["example.org/stay"]
+    stage.make("tenant", leaving)
+    bad = {"metadata": {"annotations": {"l2lb.io/ip-count": "many"}}}
+    assert 'is "many"' in stage.patch("tenant", "leaving", bad)
+
+    stage.lab.kubectl("delete", "service", "leaving", "-n", stage.namespace, "--wait=false")
+
+    assert not stage.patch("tenant", "leaving", bad)
+    stage.lab.kubectl(
+        *("patch", "service", "leaving", "-n", stage.namespace, "--type=merge"),
+        *("-p", '{"metadata": {"finalizers": null}}'),
+    )
 
 
 @pytest.fixture
