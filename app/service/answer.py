@@ -4,10 +4,10 @@
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from app import conditions, pending
+from app import conditions, errors, pending
 from app.conditions import Verdict
 from app.models import kubernetes
 from app.service import record, user
@@ -68,21 +68,20 @@ def decide(
         return let_go(manifest)
     status = manifest.get("status") or {}
     standing = _conditions(status)
+    label = ((manifest.get("metadata") or {}).get("labels") or {}).get(names.SERVICE_BALANCER)
     if service.ask is None:
+        keeper = _keeper(service, label, related)
         has = record.addresses(standing)
-        message = record.sentence(has, service.balancer, service.invalid)
+        message = record.sentence(has, keeper or errors.shown(service.balancer), service.invalid)
         invalid = Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
-        return _answer({}, status, _Shown(verdict=invalid), now=now)
-    label = {names.SERVICE_BALANCER: service.ask.balancer}
-    labels = (manifest.get("metadata") or {}).get("labels") or {}
-    changed = {key: value for key, value in label.items() if labels.get(key) != value}
+        return _answer(_mirrored(label, keeper), status, _Shown(verdict=invalid), now=now)
     siblings = _siblings(service, service.ask.balancer, related)
     foreign = _foreign(service, siblings, standing)
     if foreign:
         shown = _Shown(verdict=_foreign_status(foreign))
     else:
         shown = _show(service, service.ask.balancer, manifest, siblings, related, now=now)
-    return _answer(changed, status, shown, now=now)
+    return _answer(_mirrored(label, service.ask.balancer), status, shown, now=now)
 
 
 def let_go(manifest: kubernetes.ServiceWithHistory) -> Decision:
@@ -175,26 +174,51 @@ def _last_write(service: user.UserService, manifest: kubernetes.ServiceWithHisto
     return max(moments)
 
 
-def _siblings(
-    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.Service]
-) -> list[_Sibling]:
-    """Return the Service's readable children, those of its primary family first."""
-    found: list[tuple[tuple[int, int, str], _Sibling]] = []
+def _mirrored(label: str | None, balancer: str | None) -> dict[str, str | None]:
+    """Return the change that makes the label name a balancer; none where there is none to name."""
+    return {} if balancer in {None, label} else {names.SERVICE_BALANCER: balancer}
+
+
+def _keeper(
+    service: user.UserService, label: str | None, related: Mapping[str, kubernetes.Service]
+) -> str | None:
+    """Return the balancer whose children the Service has; None where that is not known.
+
+    What its annotations mean is not known either, so only its children tell what a label that was
+    wiped said, and without that label its balancer would take it for gone.
+    """
+    having = {balancer for balancer, _ in _children(service, related)} - {""}
+    return min(having) if having and label not in having else label
+
+
+def _children(
+    service: user.UserService, related: Mapping[str, kubernetes.Service]
+) -> Iterator[tuple[str, kubernetes.Service]]:
+    """Yield what carries the marks of a child of the Service and stays, and whose child it is."""
     for key in sorted(related):
         manifest = related[key]
         metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
         labels = metadata.get("labels") or {}
         if (
-            labels.get(names.PROXY_NAME_LABEL) != names.PROXY_NAME
-            or labels.get(names.CHILD_SERVICE_UID) != service.uid
-            or labels.get(names.CHILD_BALANCER) != balancer
-            or spec.get("loadBalancerClass") != names.CHILD_CLASS
-            or metadata.get("namespace") != service.namespace
-            or metadata.get("deletionTimestamp")
+            labels.get(names.PROXY_NAME_LABEL) == names.PROXY_NAME
+            and labels.get(names.CHILD_SERVICE_UID) == service.uid
+            and spec.get("loadBalancerClass") == names.CHILD_CLASS
+            and metadata.get("namespace") == service.namespace
+            and not metadata.get("deletionTimestamp")
         ):
+            yield labels.get(names.CHILD_BALANCER, ""), manifest
+
+
+def _siblings(
+    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.Service]
+) -> list[_Sibling]:
+    """Return the Service's readable children, those of its primary family first."""
+    found: list[tuple[tuple[int, int, str], _Sibling]] = []
+    for owner, manifest in _children(service, related):
+        if owner != balancer:
             continue
         try:
-            one = _Sibling(child.decode(manifest), user.timestamp(metadata))
+            one = _Sibling(child.decode(manifest), user.timestamp(manifest["metadata"]))
         except (contract_errors.ContractError, ValueError):
             continue  # the balancer's hook mends or names it
         version = one.child.address.version

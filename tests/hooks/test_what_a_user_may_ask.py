@@ -80,6 +80,31 @@ def test_an_invalid_annotation_is_named_with_what_would_be_right(world, key, val
     assert world.children == children
 
 
+@pytest.mark.parametrize("named", ["front", "back"])
+def test_an_invalid_annotation_and_a_replace_that_wipes_the_label_give_nothing_away(world, named):
+    ask(world, annotations={names.SERVICE_IP_COUNT: "1"})
+    before = world.addresses("shop/web")
+    world.edit("shop/web", load_balancer=named, addresses=f"{before[0]},{before[0]}")
+    world.services["shop/web"]["metadata"]["labels"].clear()
+    world.sync_balancer("front")
+    world.settle()
+    world.clock.advance(30)
+    world.settle()
+    ask(world, "api", annotations={names.SERVICE_IP_COUNT: "1"})
+    assert world.addresses("shop/web") == before
+    assert world.condition("shop/web")["message"].startswith(f"has {before[0]} from front; ")
+    assert sorted(world.children) == ["shop/api-l2-1", "shop/web-l2-1"]
+    assert before[0] not in world.addresses("shop/api")
+
+
+def test_a_balancers_name_of_any_length_leaves_a_sentence_that_a_condition_takes(world):
+    ask(world)
+    world.edit("shop/web", load_balancer="x" * 200_000)
+    world.settle()
+    assert reason(world) == ("False", "InvalidAnnotation")
+    assert len(world.condition("shop/web")["message"]) < 1000
+
+
 def test_a_corrected_annotation_goes_on_where_it_was(world):
     ask(world, annotations={names.SERVICE_IP_COUNT: "2"})
     before = world.addresses("shop/web")
