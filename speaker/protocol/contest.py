@@ -178,7 +178,7 @@ class Round:
         if newer or ours or not incumbent.hears_us or self.me not in order:
             contest.end_turns()
             return Look.WAIT
-        if incumbent.node not in contest.candidates or incumbent.rank > order[0].rank:
+        if incumbent.node not in contest.candidates or incumbent.rank > self.me.rank:
             return TakeCause.HANDOVER if self._is_our_turn(contest, order) else Look.WAIT
         contest.end_turns()
         if order[0] is not self.me or contest.position != 0:

@@ -311,6 +311,34 @@ def test_blocked_heartbeats_do_not_make_two_holders():
     assert world.holders(X) == ["b"]
 
 
+def test_a_stranger_at_an_address_that_was_announced_is_never_said_to_have_it_in_use():
+    world = World("ab")
+    stranger = bytes.fromhex("0a0000000001")
+    a, b = world.nodes["a"], world.nodes["b"]
+    b.answers[X] = stranger
+    for node in (a, b):
+        node.children = (listed(1, *"ab"),)
+    b.start()
+    world.run(3.1)
+    assert world.actions["Probe"] == 1  # on its way, since heartbeats may be blocked
+    a.start()
+    world.run(1.0)
+    assert events.InUse(X, "eth0", stranger) not in [action for _, _, action in world.log]
+    assert len(world.holders(X)) == 1
+
+
+def test_a_stranger_at_an_address_that_was_announced_may_be_a_node_that_is_not_heard():
+    world = World("ab")
+    stranger = bytes.fromhex("0a0000000001")
+    b = world.nodes["b"]
+    b.answers[X] = stranger
+    b.children = (listed(1, *"ab"),)
+    b.start()
+    world.run(6.0)
+    assert not b.held
+    assert events.Blocked(X, "eth0", "a", stranger) in [action for _, _, action in world.log]
+
+
 def test_a_preferred_node_that_comes_back_with_a_wrong_key_leaves_its_address_to_the_stand_in():
     world = steady(listed(1, *"ab"), names="ab")
     world.nodes["a"].kill()
@@ -463,3 +491,20 @@ def test_who_loses_several_peers_at_once_may_be_deaf():
         world.run(1.0)
         alone = [what for _, who, what in world.log if isinstance(what, events.Alone)]
         assert alone == [events.Alone("eth0", alone=True, abruptly=len(names) > 2)]
+
+
+def test_a_holder_that_is_no_worse_than_who_looks_keeps_what_the_best_candidate_passes_by():
+    world = World("abc")
+    world.start([listed(1, *"abc"), listed(2, "a")])
+    a = world.nodes["a"]  # is well and has no interface for X, as in another subnet
+    a.children = (listed(2, "a"),)
+    a.tell(events.ChildrenChanged(a.children, complete=True))
+    world.run(10.0)
+    for name in "bc":
+        fitness(world, name, Rank.CORDONED)
+    world.run(5.0)
+    (holder,) = world.holders(X)
+    world.log.clear()
+    world.run(20.0)
+    assert world.holders(X) == [holder]
+    assert not moves(world)
