@@ -131,27 +131,27 @@ def _observed(service: user.UserService, seen: picture.Picture) -> tuple[memory.
 def _usable_pool(seen: picture.Picture) -> tuple[pool.Pool, dict[str, pool.Pool]]:
     """Return what the balancer may give, and what older ones own of it, by their names.
 
-    While the pool cannot be read, everybody keeps what they have and nobody gets anything.
+    While the pool cannot be read, or an older balancer's, which may own any of it, everybody keeps
+    what they have and nobody gets anything.
     """
     wanted = seen.balancer.addresses
     if wanted is None:
-        held = itertools.chain.from_iterable(seen.children.by_service.values())
-        return _exactly(one.child.address for one in held), {}
+        return _held(seen), {}
     overlaps: dict[str, pool.Pool] = {}
     usable = wanted
-    for other in seen.older:
-        if other.addresses is None:
-            continue
-        overlap = usable & other.addresses
+    for name, others in seen.older.items():
+        overlap = usable & others
         if overlap:
-            overlaps[other.name] = overlap
-            usable = usable - other.addresses
-    return usable, overlaps
+            overlaps[name] = overlap
+            usable = usable - others
+    return usable & _held(seen) if seen.unknown else usable, overlaps
 
 
-def _exactly(addresses: Iterable[pool.Address]) -> pool.Pool:
+def _held(seen: picture.Picture) -> pool.Pool:
+    """Return exactly the addresses that children have."""
     spans: dict[int, list[tuple[int, int]]] = {}
-    for address in addresses:
+    for one in itertools.chain.from_iterable(seen.children.by_service.values()):
+        address = one.child.address
         spans.setdefault(address.version, []).append((int(address), int(address)))
     return pool.Pool(spans)
 

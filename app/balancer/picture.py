@@ -12,7 +12,7 @@ from app import annotations, errors
 from app.balancer import memory, spec
 from app.models import hooks, kubernetes
 from app.service import user
-from contract import names
+from contract import names, pool
 
 # Readings by the object's bytes, since nearly all come again at each sync: a Service takes 4 KB, a
 # Node 20 KB, a Namespace 1 KB. More than these cost time, not memory.
@@ -35,11 +35,13 @@ class Picture:
     `services` are those that are this balancer's to serve; `leaving` are being deleted and still
     show addresses. `frozen` are namespace and name of those that cannot be judged now: they keep
     what they have. `present` are the UIDs, by namespace and name, of all Services that are there,
-    ours or not. `older` are the older balancers.
+    ours or not. `older` are the pools of the older balancers, by name; `unknown` says why of those
+    that cannot be read.
     """
 
     balancer: spec.Balancer
-    older: tuple[spec.Balancer, ...]
+    older: Mapping[str, pool.Pool]
+    unknown: Mapping[str, str]
     nodes: tuple[str, ...]
     excluded: Mapping[str, Exclusion]
     services: tuple[user.UserService, ...]
@@ -68,7 +70,7 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
             "l2lb-balancer asks for it, so Metacontroller's picture is not complete yet; it will "
             "ask again"
         )
-    older, left_balancers = _older(balancer, related[hooks.BALANCERS])
+    older, unknown, left_balancers = _older(balancer, related[hooks.BALANCERS])
     nodes, excluded, left_nodes = _members(balancer, related[hooks.NODES])
     terminating, known_namespaces = _namespaces(related[hooks.NAMESPACES])
     services = _services(balancer.name, related[hooks.SERVICES], known_namespaces, keys)
@@ -76,6 +78,7 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
     return Picture(
         balancer=balancer,
         older=older,
+        unknown=unknown,
         nodes=nodes,
         excluded=excluded,
         services=tuple(services.ours),
@@ -90,23 +93,40 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
 
 def _older(
     balancer: spec.Balancer, balancers: hooks.Objects
-) -> tuple[tuple[spec.Balancer, ...], list[memory.LeftAlone]]:
+) -> tuple[dict[str, pool.Pool], dict[str, str], list[memory.LeftAlone]]:
     if balancer.name not in balancers:
         raise errors.RefusedError(
             f"related {hooks.BALANCERS} does not hold {balancer.name}, the parent itself: "
             "Metacontroller's picture is not complete yet; it will ask again"
         )
-    older: list[spec.Balancer] = []
+    older: dict[str, pool.Pool] = {}
+    unknown: dict[str, str] = {}
     left_alone: list[memory.LeftAlone] = []
     for name in sorted(balancers.keys() - {balancer.name}):
+        raw = bytes(balancers[name])
         try:
-            other = spec.read(hooks.read(kubernetes.BALANCER, bytes(balancers[name])))
+            other = spec.read(hooks.read(kubernetes.BALANCER, raw))
         except errors.ObjectError as error:
             left_alone.append(memory.LeftAlone(names.KIND, name, str(error)))
+            if _may_be_older(raw, balancer):
+                unknown[name] = str(error)
             continue
-        if other.age_order < balancer.age_order:
-            older.append(other)
-    return tuple(older), left_alone
+        if other.age_order >= balancer.age_order:
+            continue
+        if other.addresses is None:
+            unknown[name] = other.pool_error
+        else:
+            older[name] = other.addresses
+    return older, unknown, left_alone
+
+
+def _may_be_older(raw: bytes, balancer: spec.Balancer) -> bool:
+    try:
+        metadata = _metadata(raw)
+        age_order = user.timestamp(metadata), metadata.get("name", ""), metadata.get("uid", "")
+    except errors.ObjectError:
+        return True
+    return age_order < balancer.age_order
 
 
 def _members(

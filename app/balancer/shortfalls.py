@@ -78,13 +78,24 @@ def _no(reason: AssignedReason, message: str) -> Verdict:
     return Verdict(holds=False, reason=reason, message=message)
 
 
+def _unreadable(seen: picture.Picture) -> str:
+    """Say why nothing new is given while a pool cannot be read; empty when all can."""
+    balancer = seen.balancer
+    if balancer.addresses is None:
+        return f"the pool of balancer {balancer.name} is not valid ({balancer.pool_error})"
+    if seen.unknown:
+        older = min(seen.unknown)
+        return f"what the older balancer {older} owns is not known until its pool is mended"
+    return ""
+
+
 @_spoken.register
 def _(shortfall: model.PoolExhausted, seen: picture.Picture) -> Verdict:
     balancer = seen.balancer
     total = balancer.addresses.size(shortfall.version) if balancer.addresses is not None else 0
     addresses = "address" if shortfall.missing == 1 else "addresses"
-    if balancer.addresses is None:
-        why = f"the pool of balancer {balancer.name} is not valid ({balancer.pool_error})"
+    if unreadable := _unreadable(seen):
+        why = unreadable
     elif total:
         why = f"no IPv{shortfall.version} address of balancer {balancer.name} is free"
     else:
@@ -98,6 +109,11 @@ def _(shortfall: model.PoolExhausted, seen: picture.Picture) -> Verdict:
 
 @_spoken.register
 def _(shortfall: model.NotInPool, seen: picture.Picture) -> Verdict:
+    if unreadable := _unreadable(seen):
+        return _no(
+            AssignedReason.ADDRESS_NOT_IN_POOL,
+            f"address {shortfall.address} is not given, since {unreadable}",
+        )
     return _no(
         AssignedReason.ADDRESS_NOT_IN_POOL,
         f"address {shortfall.address} is not one of balancer {seen.balancer.name}: name another, "

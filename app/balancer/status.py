@@ -26,6 +26,7 @@ class Reason(enum.StrEnum):
     VALID = "Valid"
     AVAILABLE = "Available"
     INVALID_ENTRY = "InvalidEntry"
+    OLDER_POOL_UNKNOWN = "OlderPoolUnknown"
     OVERLAPPING_POOL = "OverlappingPool"
     NO_NODES = "NoNodes"
     POOL_EXHAUSTED = "PoolExhausted"
@@ -131,6 +132,16 @@ def _pool_valid(facts: Facts) -> Verdict:
             holds=False,
             reason=Reason.INVALID_ENTRY,
             message=f"{balancer.pool_error}; until then every Service keeps what it has",
+        )
+    if facts.seen.unknown:
+        older, why = min(facts.seen.unknown.items())
+        return Verdict(
+            holds=False,
+            reason=Reason.OLDER_POOL_UNKNOWN,
+            message=(
+                f"which of these addresses the older balancer {older} owns is not known ({why}): "
+                f"mend {older}; until then every Service keeps what it has and gets nothing more"
+            ),
         )
     if facts.overlaps:
         owned = "; ".join(
