@@ -70,7 +70,7 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._ran_at = clock()
-        self._booted_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._booted_s = channel.booted_s()
         self._acted = False
         self._links: dict[str, table.Link] = {}
         self._wanted: frozenset[str] = frozenset()
@@ -148,12 +148,17 @@ class Driver:
         # What a heartbeat says may be that an address is another's by now.
         self._catch_up()
         self._settle()
-        protocol.answer(ANSWER_BATCH)
+        protocol.answer(ANSWER_BATCH, self._until())
         self._follow_up()
 
     def _on_timer(self) -> None:
         self._timer = None
         self._catch_up()
+        for opened in self.segments.values():
+            # The answer to a probe may lie unread when its time is over.
+            if opened.probing:
+                for protocol in opened.channels.values():
+                    protocol.answer(ANSWER_BATCH, self._until())
         self._work()
 
     def _catch_up(self) -> None:
@@ -181,7 +186,7 @@ class Driver:
         return True
 
     def _fence(self) -> None:
-        now, booted_s = self._clock(), time.clock_gettime(time.CLOCK_BOOTTIME)
+        now, booted_s = self._clock(), channel.booted_s()
         ran_s, ran_or_slept_s = now - self._ran_at, booted_s - self._booted_s
         self._ran_at, self._booted_s = now, booted_s
         if now <= self.core.fence_at and ran_or_slept_s - ran_s < SUSPENDED_S:
@@ -229,12 +234,12 @@ class Driver:
     def _work(self) -> None:
         """Announce and probe what is due, and see to be woken in time."""
         self._settle()
-        now = self._clock()
+        now, until = self._clock(), self._until()
         while True:
             ended = [
                 events.Probed(outcome.address, name, outcome.answered_by)
                 for name, opened in self.segments.items()
-                for outcome in opened.work(now)
+                for outcome in opened.work(now, until)
             ]
             if not ended:
                 break
@@ -243,6 +248,10 @@ class Driver:
         self._settle()
         self._acted = False
         self._arm(now)
+
+    def _until(self) -> float:
+        """Return until when, in seconds since the boot, this node cannot be dead to its peers."""
+        return channel.booted_s() + self.core.fence_at - self._clock()
 
     def _settle(self) -> None:
         """Make the kernel let through what is held now, once for all that has changed."""

@@ -315,11 +315,13 @@ class Observed:
         return None
 
     def _age_of(self, interface: str, node: str | None, now: float) -> float | None:
-        """Return the seconds since this peer was last heard."""
-        for peer in self._peers_within(0.0, now):
-            if (peer.interface, peer.node) == (interface, node):
-                return round(peer.age_s, 3)
-        return None
+        """Return the seconds since this peer, or a former self of it, was last heard."""
+        ages_s = [
+            peer.age_s
+            for peer in self._peers_within(0.0, now)
+            if (peer.interface, peer.node) == (interface, node)
+        ]
+        return round(min(ages_s), 3) if ages_s else None
 
     def _is_peer(self, mac: bytes, now: float) -> bool:
         return any(peer.mac == mac for peer in self._peers_within(_PEERS_FOR_S, now))

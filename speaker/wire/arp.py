@@ -87,9 +87,10 @@ class Responder:
         """Stop reporting."""
         self._probed.discard(address)
 
-    def program(self) -> bpf.Program:
+    def program(self, limit: int) -> bpf.Program:
         """Return the kernel filter for what is held and probed."""
-        return bpf.arp_filter({int.from_bytes(a) for a in self._answers.keys() | self._probed})
+        wanted = self._answers.keys() | self._probed
+        return bpf.arp_filter({int.from_bytes(address) for address in wanted}, limit)
 
     def announcements(self, address: bytes) -> tuple[bytes, ...]:
         """Return the gratuitous ARP request and reply (RFC 5227 §3 prefers the request)."""

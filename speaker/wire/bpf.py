@@ -68,8 +68,11 @@ def encode(program: Program) -> bytes:
     return struct.pack("=" + "HBBI" * len(program), *itertools.chain.from_iterable(program))
 
 
-def arp_filter(addresses: Collection[int]) -> Program:
-    """Pass IPv4-over-Ethernet ARP whose sender or target is one of the addresses."""
+def arp_filter(addresses: Collection[int], limit: int = MAX_INSTRUCTIONS) -> Program:
+    """Pass IPv4-over-Ethernet ARP whose sender or target is one of the addresses.
+
+    The program has at most `limit` instructions, or as few as there can be.
+    """
     if not addresses:
         return DROP_ALL
     head = _all_of(
@@ -84,13 +87,14 @@ def arp_filter(addresses: Collection[int]) -> Program:
         target, sender = _load_masked(38, mask), _load_masked(28, mask)
         return [*head, *target, *search, *sender, *search, _DROP]
 
-    return _fitting(body)
+    return _fitting(body, limit)
 
 
-def ndp_filter(addresses: Collection[int]) -> Program:
+def ndp_filter(addresses: Collection[int], limit: int = MAX_INSTRUCTIONS) -> Program:
     """Pass neighbour solicitations and advertisements whose target is one of the addresses.
 
-    Frames with extension headers are dropped (RFC 6980 forbids fragments, nobody sends others).
+    The program has at most `limit` instructions, or as few as there can be. Frames with extension
+    headers are dropped (RFC 6980 forbids fragments, nobody sends others).
     """
     if not addresses:
         return DROP_ALL
@@ -106,14 +110,14 @@ def ndp_filter(addresses: Collection[int]) -> Program:
         _DROP,
     ]
     exact = head + _by_prefix(addresses)
-    if len(exact) <= MAX_INSTRUCTIONS:
+    if len(exact) <= limit:
         return tuple(exact)
 
     def body(mask: int) -> list[Instruction]:
         lows = [address & _ALL for address in addresses]
         return [*head, *_load_masked(74, mask), *_search(_masked(lows, mask)), _DROP]
 
-    return _fitting(body)
+    return _fitting(body, limit)
 
 
 def _by_prefix(addresses: Iterable[int]) -> list[Instruction]:
@@ -186,10 +190,10 @@ def _search(values: Sequence[int], miss: int = 0) -> list[Instruction]:
     return fork + lower + upper
 
 
-def _fitting(body: Callable[[int], list[Instruction]]) -> Program:
-    """Return the body, coarsened bit by bit until the kernel takes it."""
-    for bits in range(32):
+def _fitting(body: Callable[[int], list[Instruction]], limit: int) -> Program:
+    """Return the body, coarsened bit by bit until it is short enough or compares nothing."""
+    for bits in range(33):
         program = body(_ALL << bits & _ALL)
-        if len(program) <= MAX_INSTRUCTIONS:
-            return tuple(program)
-    raise AssertionError("a search for one value always fits")
+        if len(program) <= limit:
+            break
+    return tuple(program)

@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: MIT
 """One protocol on one interface: its socket, its answers, and what was not answered and why."""
 
-from typing import Protocol
+import errno
+import functools
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from speaker.wire import bpf, packet, reasons
+
+_FEWEST: Final = 64  # instructions: a filter that compares no address has fewer
+
+booted_s: Final[Callable[[], float]] = functools.partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+"""Seconds since the boot, those in which the machine slept among them."""
 
 
 class Responder(Protocol):
@@ -25,8 +34,8 @@ class Responder(Protocol):
     def unwatch(self, address: bytes) -> None:
         """Stop reporting."""
 
-    def program(self) -> bpf.Program:
-        """Return the kernel filter for what is held and probed."""
+    def program(self, limit: int) -> bpf.Program:
+        """Return the kernel filter for what is held and probed, of so many instructions or few."""
 
     def announcements(self, address: bytes) -> tuple[bytes, ...]:
         """Return the frames that announce the address unasked, the preferred one first."""
@@ -42,24 +51,50 @@ class Channel:
     """A packet socket and the responder behind it.
 
     `unsettled` is set by whoever changes what the responder holds or watches; `settle` then puts
-    the filter into the kernel, before the next frame is read.
+    the filter into the kernel, before the next frame is read. `now` is in seconds since the boot.
     """
 
-    def __init__(self, interface: str, protocol: int, responder: Responder) -> None:
+    def __init__(
+        self,
+        interface: str,
+        protocol: int,
+        responder: Responder,
+        now: Callable[[], float] = booted_s,
+    ) -> None:
         self.responder = responder
+        self._now = now
+        self._limit = bpf.MAX_INSTRUCTIONS
         self.socket = packet.PacketSocket(interface, protocol, bpf.DROP_ALL)
         self.ignored = dict.fromkeys(reasons.Ignored, 0)
         self.answered = 0
         self.unsettled = False
 
     def settle(self) -> None:
-        """Make the kernel's filter that of the addresses held and probed."""
-        if self.unsettled:
-            self.socket.attach(self.responder.program())
-            self.unsettled = False
+        """Make the kernel's filter that of the addresses held and probed.
 
-    def answer(self, limit: int) -> bool:
-        """Answer up to `limit` frames; True when more may be waiting."""
+        While one is replaced both count against `net.core.optmem_max`, which was 20 KiB before
+        Linux 6.8. What does not fit is made coarser, now and later: more frames come through.
+        """
+        if not self.unsettled:
+            return
+        program = self.responder.program(self._limit)
+        while True:
+            try:
+                self.socket.attach(program)
+            except OSError as error:
+                if error.errno != errno.ENOMEM or len(program) <= _FEWEST:
+                    raise
+                self._limit = len(program) // 2
+                program = self.responder.program(self._limit)
+            else:
+                break
+        self.unsettled = False
+
+    def answer(self, limit: int, until: float) -> bool:
+        """Answer up to `limit` frames; True when more may be waiting.
+
+        Whoever stood still may be dead to others by `until`, and answers nothing from then on.
+        """
         sock, length, answer = self.socket, self.responder.receive_length, self.responder.answer
         for _ in range(limit):
             frame = sock.next(length)
@@ -68,6 +103,9 @@ class Channel:
             reply = answer(frame)
             if isinstance(reply, reasons.Ignored):
                 self.ignored[reply] += 1
+            elif self._now() > until:
+                self.ignored[reasons.Ignored.STALE] += 1
+                return True
             elif sock.send(reply):
                 self.answered += 1
         return True

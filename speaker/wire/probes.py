@@ -6,6 +6,7 @@ waiting; `SHORT` asks as often in 200 ms, which finds a host that is there and a
 """
 
 import dataclasses
+import math
 from typing import Final
 
 from contract import pool
@@ -13,10 +14,17 @@ from contract import pool
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
-    """When probes are sent, in seconds after the start, and when silence counts as free."""
+    """When probes are sent, in seconds after the start, and when silence counts as free.
+
+    A probe that is late is followed by what is left, as far apart as it should be.
+    """
 
     times_s: tuple[float, ...]
     patience_s: float
+
+    def moment_s(self, sent: int) -> float:
+        """Return the time of what follows so many probes: another one, or the end."""
+        return self.times_s[sent] if sent < len(self.times_s) else self.patience_s
 
 
 OFF: Final = Pace(times_s=(), patience_s=0.0)
@@ -35,7 +43,7 @@ class Outcome:
 
 @dataclasses.dataclass(slots=True)
 class _Probe:
-    started: float
+    next_at: float
     sent: int = 0
     answered_by: bytes | None = None
 
@@ -49,38 +57,34 @@ class Probes:
 
     def start(self, address: pool.Address, now: float) -> None:
         """Begin to ask; one that is under way goes on."""
-        self._probes.setdefault(address, _Probe(started=now))
+        self._probes.setdefault(address, _Probe(next_at=now + self._pace.moment_s(0)))
 
     def answered(self, address: pool.Address, mac: bytes) -> None:
         """Note that somebody answers for the address."""
         probe = self._probes.get(address)
         if probe is not None and probe.answered_by is None:
             probe.answered_by = mac
+            probe.next_at = -math.inf
 
     def due(self, now: float) -> tuple[list[pool.Address], list[Outcome]]:
         """Return the addresses to ask for now, and what has come to an end."""
         ask: list[pool.Address] = []
         ended: list[Outcome] = []
-        times_s = self._pace.times_s
         for address, probe in self._probes.items():
-            age = now - probe.started
             # Slack for clocks whose deadline arithmetic rounds below the moment itself.
-            if probe.answered_by is not None or age >= self._pace.patience_s - 1e-6:
+            if now < probe.next_at - 1e-6:
+                continue
+            if probe.answered_by is not None or probe.sent == len(self._pace.times_s):
                 ended.append(Outcome(address, probe.answered_by))
-            elif probe.sent < len(times_s) and age >= times_s[probe.sent] - 1e-6:
-                probe.sent += 1
-                ask.append(address)
+                continue
+            pause_s = self._pace.moment_s(probe.sent + 1) - self._pace.moment_s(probe.sent)
+            probe.sent += 1
+            probe.next_at = now + pause_s
+            ask.append(address)
         for outcome in ended:
             del self._probes[outcome.address]
         return ask, ended
 
     def next_at(self) -> float | None:
         """Return when `due` next has something; None while nothing is asked."""
-        return min((self._wake(probe) for probe in self._probes.values()), default=None)
-
-    def _wake(self, probe: _Probe) -> float:
-        if probe.answered_by is not None:
-            return probe.started
-        times_s = self._pace.times_s
-        wait_s = times_s[probe.sent] if probe.sent < len(times_s) else self._pace.patience_s
-        return probe.started + min(wait_s, self._pace.patience_s)
+        return min((probe.next_at for probe in self._probes.values()), default=None)

@@ -23,8 +23,8 @@ class Bucket:
     """A token bucket: `rate` a second, at most `burst` at once; `now` in monotonic seconds."""
 
     def __init__(self, rate: float, burst: int, now: float) -> None:
+        self.burst = burst
         self._rate = rate
-        self._burst = float(burst)
         self._tokens = float(burst)
         self._at = now
 
@@ -42,7 +42,7 @@ class Bucket:
         return now + max(0.0, count - self._tokens) / self._rate
 
     def _fill(self, now: float) -> None:
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
+        self._tokens = min(float(self.burst), self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = now
 
 
@@ -51,7 +51,8 @@ class Schedule:
 
     `due(now)` returns what to send now, and in how many forms; `next_at(now)` is when to ask
     again, None for never. The first announcement of an address goes out in `first_forms` frames
-    (a gratuitous ARP request and a reply: some hosts heed only one of them), later ones in one.
+    (a gratuitous ARP request and a reply: some hosts heed only one of them) if the bucket can hold
+    as many, later ones in one.
     """
 
     def __init__(self, bucket: Bucket, first_forms: Mapping[int, int]) -> None:
@@ -108,7 +109,7 @@ class Schedule:
         return self._later[0][0] if self._later else None
 
     def _forms(self, address: pool.Address, turn: int) -> int:
-        return self._first_forms[address.version] if turn == 0 else 1
+        return min(self._first_forms[address.version], self._bucket.burst) if turn == 0 else 1
 
     def _plan(self, address: pool.Address, turn: int, life: int, now: float) -> None:
         following = turn + 1

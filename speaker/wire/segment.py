@@ -79,6 +79,11 @@ class Segment:
             yield protocol.socket
 
     @property
+    def probing(self) -> bool:
+        """Whether an answer to a probe is waited for."""
+        return self._probes.next_at() is not None
+
+    @property
     def held(self) -> frozenset[pool.Address]:
         """The addresses answered for."""
         return frozenset(self._held)
@@ -144,13 +149,17 @@ class Segment:
         self._arp.discard()
         self._ndp.discard()
 
-    def work(self, now: float) -> list[probes.Outcome]:
-        """Send the announcements and probes that are due; return the probes that have ended."""
+    def work(self, now: float, until: float) -> list[probes.Outcome]:
+        """Send the announcements and probes that are due; return the probes that have ended.
+
+        Nothing is sent from `until` on, in seconds since the boot.
+        """
         if self._mute is not None and self._mute.ends(now, alone=self._alone):
             self._mute = None
         if self._mute is None:
             for address, forms in self._schedule.due(now, quiet=self._alone):
-                self._announce(address, forms)
+                if channel.booted_s() <= until:
+                    self._announce(address, forms)
         ask, ended = self._probes.due(now)
         for address in ask:
             protocol = self._channel(address)

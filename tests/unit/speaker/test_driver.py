@@ -3,6 +3,7 @@
 
 import dataclasses
 import ipaddress
+import math
 import time
 
 import pytest
@@ -73,6 +74,43 @@ async def test_after_standing_still_nothing_is_answered_from_the_past() -> None:
     assert await client.answered(lan.HELD) == lan.mac_of(links, "a0")
 
 
+async def test_a_process_that_stands_still_amid_a_batch_answers_no_more_of_it() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    client = lan.Client(links)
+    speaker = await lan.holder(links)
+    protocol = speaker.driver.segments["a0"].channels["arp"]
+    answer, asked = protocol.responder.answer, 0
+
+    def stand_still(frame: bytes) -> bytes | reasons.Ignored:
+        nonlocal asked
+        asked += 1
+        if asked == 5:
+            time.sleep(speaker.driver.core.fence_at - time.monotonic() + 0.05)
+        return answer(frame)
+
+    protocol.responder.answer = stand_still  # type: ignore[method-assign]
+    for _ in range(60):
+        client.ask(lan.HELD)
+    await lan.until(lambda: speaker.told.stalls)
+    assert protocol.answered == 4
+
+
+async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_counts() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    client = lan.Client(links)
+    speaker = lan.Speaker("a", probes.SHORT)
+    speaker.use(links, "a0", lan.listed(lan.HELD, "a0", "a", announced=False))
+    opened = speaker.driver.segments["a0"]
+    await lan.until(lambda: opened.probing)
+    # All that is left is done without the event loop, as by one that is far behind.
+    client.ask(lan.HELD, op=2, psrc=str(lan.HELD))
+    ends_at = time.monotonic() + probes.SHORT.patience_s
+    while opened.probing and time.monotonic() < ends_at + 1.0:
+        speaker.driver._on_timer()
+    assert not speaker.held
+    assert any(isinstance(action, events.InUse) for action in speaker.told.actions)
+
+
 async def test_a_heartbeat_that_is_due_does_not_wait_for_its_turn_in_a_busy_loop() -> None:
     links = await lan.plug("a0", lan.CLIENT)
     speaker = await lan.holder(links)
@@ -93,15 +131,15 @@ async def test_what_a_node_that_may_be_deaf_holds_is_announced_once_it_receives_
     speaker = await lan.holder(links)
     opened = speaker.driver.segments["a0"]
     now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
-    opened.work(now)
+    opened.work(now, math.inf)
     opened.isolate(alone=True, abruptly=True)
     while client.arp.next(64) is not None:
         pass
     opened.reassert(lan.HELD, now)
-    opened.work(now)
+    opened.work(now, math.inf)
     assert client.arp.next(64) is None
     client.ask(lan.HELD)
-    opened.work(now)
+    opened.work(now, math.inf)
     assert client.arp.next(64) is not None
 
 

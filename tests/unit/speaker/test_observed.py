@@ -83,7 +83,7 @@ def test_a_taken_address_is_announced_with_node_interface_and_mac(shell: Shell) 
 
 
 def test_a_change_of_holder_is_one_line_with_from_to_why_and_after_how_long(shell: Shell) -> None:
-    shell.peers = [peer(PEER, age_s=0.2512)]
+    shell.peers = [peer(PEER, age_s=61.0), peer(PEER, age_s=0.2512)]  # its dead former self first
     shell.take(events.TakeCause.HOLDER_DIED, previous="n2")
     (line,) = shell.lines
     assert line["event"] == "holder changed"

@@ -55,3 +55,14 @@ def test_an_answer_for_what_nobody_asked_is_no_outcome() -> None:
     asked = probes.Probes(probes.SHORT)
     asked.answered(ADDRESS, b"nobody")
     assert asked.due(0.0) == ([], [])
+
+
+def test_a_late_process_asks_as_often_and_waits_as_long_as_any() -> None:
+    asked = probes.Probes(probes.SHORT)
+    asked.start(ADDRESS, 0.0)
+    assert asked.due(0.0) == ([ADDRESS], [])
+    assert asked.due(0.3) == ([ADDRESS], [])
+    assert asked.due(0.3) == ([], [])
+    sent, ended = run(asked, 100.0)
+    assert sent == pytest.approx([0.37])
+    assert [moment for moment, _ in ended] == pytest.approx([0.43])

@@ -78,10 +78,19 @@ def test_every_address_is_announced_once_before_any_is_repeated() -> None:
     assert set(first_300) == set(addresses)
 
 
+def test_a_burst_of_one_frame_is_a_slow_start_and_no_silence() -> None:
+    plan = fresh(rate=10.0, burst=1)
+    plan.add(A, 0.0)
+    plan.add(B, 0.0)
+    sent = run(plan, 0.0, 5.0)
+    assert {address for _, address, _ in sent[:2]} == {A, B}
+    assert {forms for _, _, forms in sent} == {1}
+
+
 @given(
     count=st.integers(1, 80),
     rate=st.floats(1.0, 500.0),
-    burst=st.integers(2, 60),
+    burst=st.integers(1, 60),
 )
 def test_the_rate_of_frames_stays_below_the_limit(count: int, rate: float, burst: int) -> None:
     plan = fresh(rate, burst)
