@@ -47,6 +47,8 @@ EXCLUDE_LABEL: Final = "node.kubernetes.io/exclude-from-external-load-balancers"
 # Conditions.
 ASSIGNED_CONDITION: Final = f"{GROUP}/Assigned"  # on the user's Service
 ANNOUNCED_CONDITION: Final = f"{GROUP}/Announced"  # on the child
+EVER_ANNOUNCED_CONDITION: Final = f"{GROUP}/EverAnnounced"  # on the child, of the address it has
+EVER_ANNOUNCED_REASON: Final = "Announced"
 
 
 class AssignedReason(enum.StrEnum):

@@ -98,5 +98,5 @@ def _listed(address: pool.Address, inputs: _Inputs) -> events.Listed:
         failback_delay_s=voice.child.failback_delay_s,
         interfaces=tuple(link.name for link in announcing),
         declined=inputs.declined,
-        announced=any(known.announced_before for known in inputs.group),
+        announced=any(known.ever_announced for known in inputs.group),
     )

@@ -2,9 +2,9 @@
 """When which child's status is written. Pure; `now` in monotonic seconds.
 
 Each write costs the webhook a sync of the whole balancer and wakes every speaker's watch. So a
-child nobody has spoken of is written at once, an address in use at once, and a change of holder
-only after it has stood for some seconds. Another speaker's write causes none of ours; what then
-still differs is found by the look that is taken each minute.
+child nobody has spoken of is written at once, and so are an address's first announcement and one
+that is in use; a change of holder only after it has stood for some seconds. Another speaker's
+write causes none of ours; what then still differs is found by the look that is taken each minute.
 """
 
 import dataclasses
@@ -21,7 +21,6 @@ RECHECK_S: Final = 60.0
 RATE: Final = 5.0  # writes a second
 BURST: Final = 10
 RETRY_S: Final = 1.0
-_URGENT: Final = frozenset({names.AnnouncedReason.ADDRESS_IN_USE})
 
 
 Wants = Callable[[view.KnownChild, float], announcement.Announcement | None]
@@ -61,7 +60,7 @@ class Reports:
             if want is None or self._says(child, want):
                 self._due.pop(key, None)
                 continue
-            urgent = child.announced is None or want.reason in _URGENT
+            urgent = _is_urgent(child, want)
             due = now if urgent else now + SETTLED_AFTER_S + JITTER_S * self._jitter()
             self._due[key] = min(due, self._due.get(key, due))
 
@@ -106,3 +105,9 @@ class Reports:
     def _says(self, child: view.KnownChild, want: announcement.Announcement) -> bool:
         said = self._written.get(child.key, child.announced)
         return said is not None and dataclasses.replace(said, since=None) == want
+
+
+def _is_urgent(child: view.KnownChild, want: announcement.Announcement) -> bool:
+    if child.announced is None or want.reason is names.AnnouncedReason.ADDRESS_IN_USE:
+        return True
+    return want.reason.announced and not child.ever_announced

@@ -22,7 +22,7 @@ CHILDREN: Final = api.Resource(
 _ADDRESSES: Final = 10_000  # whose being allowed is remembered
 
 Told = tuple[child.Child, int, bool]
-"""A child, when it was created, and whether it was announced before."""
+"""A child, when it was created, and whether its address was ever announced."""
 
 BALANCERS: Final = api.Resource(
     "L2LoadBalancers", f"/apis/{names.GROUP}/{names.VERSION}/{names.PLURAL}"
@@ -50,14 +50,14 @@ class KnownChild:
         return self.child.namespace, self.child.name
 
     @property
-    def announced_before(self) -> bool:
-        """Whether the status says that one of us announces it."""
-        return self.announced is not None and self.announced.reason.announced
+    def ever_announced(self) -> bool:
+        """Whether the status says that one of us announces the address, or once did."""
+        return announcement.ever_announced(self.status, address=self.child.address)
 
     @property
     def told(self) -> Told:
         """What the election is told of; the rest of a status is not."""
-        return self.child, self.created, self.announced_before
+        return self.child, self.created, self.ever_announced
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -244,6 +244,18 @@ class Round:
             return earlier
         return others[0] if others else None
 
+    def judge(self, contest: Contest, interface: str, answered_by: bytes) -> Blocked | InUse | None:
+        """Return what to report of an address for which a probe was answered by no live peer.
+
+        None if one of us has announced it before and all are heard now: then it is ours to take.
+        """
+        unheard = self.may_be_blocked(contest)
+        if unheard is not None:
+            return Blocked(contest.address, interface, unheard, answered_by)
+        if contest.listed.announced:
+            return None
+        return InUse(contest.address, interface, answered_by)
+
     def _is_our_turn(self, contest: Contest, order: Sequence[Standing]) -> bool:
         """Whether all candidates before us, who are one ourselves, have let their second pass."""
         while True:

@@ -60,8 +60,8 @@ class Listed:
 
     `interfaces` are the names on which this node may announce the address. `created` is the
     child's creation time in whole seconds since 1970. `declined`: policy Local and no serving
-    endpoint on this node. `announced`: the child's status says that one of us announced it before.
-    `failback_delay_s` may be infinite.
+    endpoint on this node. `announced`: the child's status says that one of us announces it, or
+    once did. `failback_delay_s` may be infinite.
     """
 
     address: Address

@@ -13,10 +13,8 @@ from speaker.protocol.events import (
     Address,
     AddressView,
     Alone,
-    Blocked,
     Cleared,
     Interface,
-    InUse,
     Listed,
     PeerCause,
     PeerChanged,
@@ -174,13 +172,8 @@ class Segment:
             contest.probe_at = now + const.PASSED_OVER_AFTER_S
         else:
             contest.probe_at = now + const.PROBE_AGAIN_S
-            unheard = self._round(now).may_be_blocked(contest)
-            report: Blocked | InUse
-            if unheard is None:
-                report = InUse(address, self.name, answered_by)
-            else:
-                report = Blocked(address, self.name, unheard, answered_by)
-            if contest.reported != report:
+            report = self._round(now).judge(contest, self.name, answered_by)
+            if report is not None and contest.reported != report:
                 contest.reported = report
                 actions.append(report)
         return [*self._look((key,), now), *actions]

@@ -95,6 +95,23 @@ def test_statuses_that_others_write_are_no_news_but_the_first_is() -> None:
     assert known.announced.node == "n2"
 
 
+def test_what_nobody_announces_any_more_was_announced_and_needs_no_probe() -> None:
+    children = view.Children()
+    given_up = announcement.Announcement(
+        a_child().address, names.AnnouncedReason.NO_CANDIDATE, "n1 gave it up"
+    )
+    status = announcement.encode_status(
+        given_up, previous=announced_by("n1", a_child()), now=dt.datetime.now(dt.UTC)
+    )
+    children.apply(snapshot(manifest(a_child(), status=status)))
+    (entry,) = lists_of(children).listed
+    assert entry.announced
+    moved = a_child(address=ipaddress.ip_address("192.0.2.11"))
+    assert children.apply(changed(manifest(moved, status=status)))
+    (entry,) = lists_of(children).listed
+    assert not entry.announced
+
+
 def test_a_child_that_can_not_be_read_stands_in_no_others_way() -> None:
     children = view.Children()
     broken = manifest(a_child("broken"))

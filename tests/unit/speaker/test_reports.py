@@ -24,7 +24,8 @@ def known(
     )
     since = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     read = said and dataclasses.replace(said, since=since)
-    return {("shop", name): view.KnownChild(made, 0, "7", {}, read)}
+    status = announcement.encode_status(said, previous={}, now=since) if said else {}
+    return {("shop", name): view.KnownChild(made, 0, "7", status, read)}
 
 
 def wanting(want: announcement.Announcement | None) -> reports.Wants:
@@ -74,6 +75,13 @@ def test_an_address_in_use_is_written_at_once() -> None:
     want = wanting(announcement.Announcement.in_use(ADDRESS, mac="02:99"))
     plan.consider(known(says("n1")), want, 0.0)
     assert plan.due(known(says("n1")), want, 0.0) is not None
+
+
+def test_the_first_announcement_of_an_address_that_was_refused_before_is_written_at_once() -> None:
+    plan = fresh()
+    before = known(announcement.Announcement.in_use(ADDRESS, mac="02:99"))
+    plan.consider(before, wanting(says("n1")), 0.0)
+    assert plan.due(before, wanting(says("n1")), 0.0) is not None
 
 
 def test_what_the_status_says_already_is_not_written() -> None:
