@@ -12,3 +12,13 @@ def test_the_others_take_as_many_turns_as_they_should(mine: int, others: int):
     assert sum(failover._has_its_turn(rival, number, mine, others) for number in rounds) == others
     assert all(failover._has_its_turn(own, number, mine, others) for number in rounds)
     assert failover._has_its_turn(rival, 0, mine, others)
+
+
+def test_a_late_takeover_that_the_kernels_forwarding_hides_misses_its_bar():
+    samples = [failover.Sample(gap_s=0.02, wire_s=5.0, others_failed=0)]
+    rows = failover.rows_of("SIGKILL", object.__new__(ours.Ours), samples)
+    assert [(row.what, row.verdict) for row in rows] == [
+        ("SIGKILL: gap", "met"),
+        ("SIGKILL: wire", "missed"),
+        ("SIGKILL: failed on other addresses", "met"),
+    ]
