@@ -4,13 +4,16 @@
 In a lab of its own, because nothing is left of the release in the end.
 """
 
+import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
+from app.upkeep import certificates
 from contract import names
 from lab import client, images, inside, release
 from tests.e2e import helm, people
@@ -26,6 +29,7 @@ CLUSTERWIDE = (
     "clusterroles,clusterrolebindings,validatingadmissionpolicies,"
     "validatingadmissionpolicybindings,compositecontrollers,decoratorcontrollers"
 )
+CRD = f"{names.PLURAL}.{names.GROUP}"
 CHILDREN = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
 ADDITION = f"{names.GROUP}/of-a-later-release"  # what lab/later puts into each child
 NEXT, AFTER_NEXT = images.LATER
@@ -137,18 +141,83 @@ def test_applying_the_templates_twice_changes_no_key(lab: inside.Lab) -> None:
 def test_uninstalling_leaves_nothing_but_the_balancers(lab: inside.Lab, user: people.User) -> None:
     addresses = user.addresses("web", 3)
     outside = client.Client(lab)
+    user.serve("more", count="1")
+    user.complaint("more", names.AssignedReason.POOL_EXHAUSTED)
+    assert services(user) == {"web", "web-l2-1", "web-l2-2", "web-l2-3", "more", "more-l2-0"}
 
     run_helm(lab, "uninstall", release.NAME)
 
     inside.until(lambda: left(lab) == ALWAYS, "the namespace is empty")
-    assert not lab.kubectl("get", "services", "-A", "-l", CHILDREN, "-o", "name")
+    assert services(user) == {"web", "more"}
     named = lab.kubectl("get", CLUSTERWIDE, "-o", "name").split()
     assert [name for name in named if "/l2lb-" in name] == []
-    web = user.service("web")
-    assert web["status"] == {"loadBalancer": {}}
-    assert "labels" not in web["metadata"]
+    for left_over in (user.service("web"), user.service("more")):
+        assert left_over["status"] == {"loadBalancer": {}}
+        assert "labels" not in left_over["metadata"]
     assert [outside.machine_of(address) for address in addresses] == [None, None, None]
     assert lab.get(names.PLURAL, user.balancer)["spec"]["addressPool"]
+
+
+def test_with_secrets_that_are_given_it_serves_and_makes_none(
+    lab: inside.Lab, given: list[str], user: people.User
+) -> None:
+    found = lab.kubectl("get", "secrets", "-n", release.NAMESPACE, "-o", "name").split()
+
+    assert {name for name in found if "helm" not in name} == {f"secret/{name}" for name in given}
+    user.addresses("web", 3)
+
+
+def test_uninstalling_takes_balancers_too_if_they_are_not_to_be_kept(
+    lab: inside.Lab, given: list[str]
+) -> None:
+    people.Balancer(lab, ["10.77.0.231"], name="doomed")
+
+    run_helm(lab, "uninstall", release.NAME)
+
+    inside.until(
+        lambda: not lab.kubectl("get", "crd", CRD, "--ignore-not-found", "-o", "name"),
+        "the CRD is gone",
+    )
+    inside.until(
+        lambda: left(lab) == ALWAYS | {f"secret/{name}" for name in given},
+        "of all in the namespace only the given Secrets are left",
+    )
+
+
+@pytest.fixture(scope="module")
+def given(lab: inside.Lab) -> list[str]:
+    """The release with Secrets of somebody else's and a CRD that goes with it; their names."""
+    authority = certificates.make_authority()
+    made = certificates.make(authority, [f"l2lb-webhook.{release.NAMESPACE}.svc"])
+    contents = {
+        "given-keys": {"1": secrets.token_hex(32).encode()},
+        "given-tls": {
+            "ca.crt": authority.certificate,
+            "tls.crt": made.certificate,
+            "tls.key": made.key,
+        },
+    }
+    for name, content in contents.items():
+        lab.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": release.NAMESPACE},
+                "data": {key: base64.b64encode(value).decode() for key, value in content.items()},
+            }
+        )
+    run_helm(
+        lab,
+        *("upgrade", "--install", release.NAME, str(helm.CHART), "--reset-values"),
+        "--set=crds.keep=false,speaker.existingSecret=given-keys",
+        "--set=webhook.tls.mode=secret,webhook.tls.existingSecret=given-tls",
+        f"--set=webhook.nodeSelector.kubernetes\\.io/hostname={lab.nodes()[-1]}",
+    )
+    return list(contents)
+
+
+def services(user: people.User) -> set[str]:
+    return {one["metadata"]["name"] for one in user.lab.items("services", "-n", user.namespace)}
 
 
 def left(lab: inside.Lab) -> set[str]:
