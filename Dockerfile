@@ -29,7 +29,9 @@ ENV PATH=/opt/l2lb/bin:$PATH \
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG SOURCE=unknown
-LABEL org.opencontainers.image.version=$VERSION \
+# The SBOM in the image is of what we install; that of the base beside it is attested where the image is built.
+LABEL io.l2lb.sbom=/opt/l2lb/sbom.cdx.json \
+      org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
 
@@ -38,7 +40,8 @@ LABEL org.opencontainers.image.title="l2-load-balancer webhook" \
       org.opencontainers.image.description="Answers Metacontroller's hooks: which Service has which addresses, and which node announces each" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=webhook-files /opt/l2lb /opt/l2lb
-RUN --mount=type=bind,source=image,target=/image /image/check.sh webhook
+RUN --mount=type=bind,source=image,target=/image --mount=type=bind,source=examples/hooks,target=/hooks \
+    /image/check.sh webhook /hooks
 USER 65532:65532
 EXPOSE 8080 8443
 ENTRYPOINT ["python", "-m", "app"]

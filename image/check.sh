@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Starts what an image runs, to see that nothing is missing: check.sh webhook|speaker, with its python on PATH.
+# Starts what an image runs, to see that nothing is missing: check.sh webhook HOOKS | check.sh speaker, with its python
+# on PATH. HOOKS is examples/hooks, whose requests the webhook is to answer.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
 cd /
 case $1 in
 webhook)
-  python -m app --help >/dev/null
+  python "$here/ask.py" "$2/balancer-sync.json"
   python -m app.upkeep --help >/dev/null
   # Makes the webhook's certificate; the base image has it, as its certificates of authorities need it.
   openssl version >/dev/null

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The images' contents, made by the Dockerfile's scripts where there is no Docker.
 
-They install the pinned packages, so a package index is needed: `make image` runs these tests.
+They install the pinned packages, so a package index is needed, as for the checkout's own: they are
+apart from `make unit`, which needs none.
 """
 
 import hashlib
@@ -11,12 +12,18 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from concurrent import futures
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPTS = CHECKOUT / "image"
+HOOKS = CHECKOUT / "examples" / "hooks"
+DOCKERFILE = (CHECKOUT / "Dockerfile").read_text().replace("\\\n", "")
+ROLES = ("webhook", "speaker")
+SBOM = "sbom.cdx.json"
 OURS = "l2-load-balancer"
 INSTALLED = """
 import importlib.metadata, json
@@ -41,11 +48,44 @@ def run(*argv: str | Path, path: Path | None = None, cwd: Path = CHECKOUT) -> st
     return done.stdout
 
 
-@pytest.fixture(scope="module", params=["webhook", "speaker"])
-def image(request, tmp_path_factory) -> tuple[str, Path]:
-    prefix = tmp_path_factory.mktemp(request.param) / "l2lb"
-    run(SCRIPTS / "install.sh", request.param, prefix)
-    return request.param, prefix
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """What the Dockerfile copies before it installs, and nothing else."""
+    made: Path = tmp_path_factory.mktemp("source")
+    stage = DOCKERFILE.partition(" AS source\n")[2].partition("\nFROM ")[0]
+    for line in re.findall(r"^COPY (.*)$", stage, flags=re.MULTILINE):
+        *names, target = line.split()
+        for name in names:
+            if (CHECKOUT / name).is_dir():
+                without = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(CHECKOUT / name, made / target, ignore=without)
+            else:
+                shutil.copy(CHECKOUT / name, made / target)
+    return made
+
+
+def install(source: Path, prefixes: Mapping[str, Path]) -> None:
+    """Install what each image has, at once."""
+    with futures.ThreadPoolExecutor() as pool:
+        started = [
+            pool.submit(run, "image/install.sh", role, prefix, cwd=source)
+            for role, prefix in prefixes.items()
+        ]
+    for one in started:
+        one.result()
+
+
+@pytest.fixture(scope="module")
+def images(source, tmp_path_factory) -> dict[str, Path]:
+    """Where the content of each image is."""
+    prefixes = {role: tmp_path_factory.mktemp(role) / "l2lb" for role in ROLES}
+    install(source, prefixes)
+    return prefixes
+
+
+@pytest.fixture(params=ROLES)
+def image(request, images) -> tuple[str, Path]:
+    return request.param, images[request.param]
 
 
 def installed(prefix: Path) -> dict[str, str]:
@@ -66,10 +106,32 @@ def contents(prefix: Path) -> dict[str, str]:
     }
 
 
-def test_what_an_image_runs_starts(image):
+def test_what_an_image_runs_starts_and_answers(image):
     role, prefix = image
+    asked = [HOOKS] if role == "webhook" else []
 
-    run(SCRIPTS / "check.sh", role, path=prefix / "bin")
+    run(SCRIPTS / "check.sh", role, *asked, path=prefix / "bin")
+
+
+@pytest.mark.parametrize("image", ["webhook"], indirect=True)
+def test_an_image_whose_webhook_does_not_answer_as_it_should_is_not_built(image, tmp_path):
+    role, prefix = image
+    (tmp_path / "balancer-sync.json").write_text("{}")
+
+    with pytest.raises(AssertionError, match="HTTP Error 422"):
+        run(SCRIPTS / "check.sh", role, tmp_path, path=prefix / "bin")
+
+
+def test_the_label_leads_to_an_sbom_of_what_is_installed(image):
+    _, prefix = image
+    found = json.loads((prefix / SBOM).read_text())
+    listed = {one["name"]: one["version"] for one in found["components"]}
+
+    assert f"io.l2lb.sbom=/opt/l2lb/{SBOM} " in DOCKERFILE
+    assert listed == installed(prefix)
+    assert {one["purl"] for one in found["components"]} == {
+        f"pkg:pypi/{name}@{version}" for name, version in listed.items()
+    }
 
 
 def test_an_image_holds_the_pinned_packages_and_our_own_and_nothing_else(image):
@@ -87,14 +149,14 @@ def test_an_image_knows_its_version(image):
     assert f'version = "{installed(prefix)[OURS]}"' in project
 
 
-def test_the_same_sources_make_the_same_image(image):
-    role, prefix = image
-    first = contents(prefix)
-    shutil.rmtree(prefix)
+def test_the_same_sources_make_the_same_image(images, source):
+    first = {role: contents(prefix) for role, prefix in images.items()}
+    for prefix in images.values():
+        shutil.rmtree(prefix)
 
-    run(SCRIPTS / "install.sh", role, prefix)
+    install(source, images)
 
-    assert contents(prefix) == first
+    assert {role: contents(prefix) for role, prefix in images.items()} == first
 
 
 def test_what_installs_is_taken_out_of_a_python(tmp_path):
@@ -107,10 +169,9 @@ def test_what_installs_is_taken_out_of_a_python(tmp_path):
     assert "No module named pip" in left.stderr
 
 
-@pytest.mark.parametrize("role", ["webhook", "speaker"])
+@pytest.mark.parametrize("role", ROLES)
 def test_the_dockerfile_runs_these_scripts_and_nothing_else(role):
-    lines = (CHECKOUT / "Dockerfile").read_text().splitlines()
-    steps = [line for line in lines if line.startswith("RUN ")]
+    steps = [line for line in DOCKERFILE.splitlines() if line.startswith("RUN ")]
     scripts = "|".join(script.name for script in SCRIPTS.glob("*.sh"))
 
     assert f"RUN image/install.sh {role} /opt/l2lb" in steps
