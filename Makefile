@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit e2e soak bench docs image screenshots examples alerts series external-dns audit lint fmt lock clean
+.PHONY: help demo test unit e2e surfaces soak bench docs image screenshots examples alerts series external-dns audit lint fmt lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -10,12 +10,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 AUDIT := $(VENV)/audit
 LAB := $(BIN)/python -m lab run
+# From the chart's kubeVersion to the one before the lab's own.
+OLDER := 1.34 1.35 1.36
 # These install what the lab's product has installed already.
 ALONE := tests/e2e/test_admission.py tests/e2e/test_chart.py
 # These break the lab, and one takes away what the others need.
 FAULTS_MATRIX := tests/e2e/faults
 RELEASE := tests/e2e/test_chart_release.py
-SOURCES := app cli contract speaker lab bench chart tools docs tests
+SOURCES := app cli contract speaker lab bench chart image tools docs tests
 
 SCENARIOS := failover handover share spread calm noise idle answers announce
 
@@ -25,7 +27,7 @@ help:  ## list the targets
 demo: $(READY)  ## build what is missing and tell the main job in the lab, without root
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m lab.demo $(DEMO_ARGS)
 
-test: lint unit e2e  ## everything that must pass before a commit lands
+test: lint unit image e2e  ## everything that must pass before a commit lands
 
 unit: $(READY)  ## unit and hook tests: no cluster, no network
 	@$(BIN)/python -m pytest
@@ -35,6 +37,11 @@ e2e: $(READY)  ## end-to-end tests in four labs: make e2e LAB_ARGS="--emulated-v
 	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest tests/e2e $(patsubst %,--ignore=%,$(ALONE) $(FAULTS_MATRIX) $(RELEASE))
 	@$(LAB) --nodes 5 $(LAB_ARGS) -- $(BIN)/python -m pytest $(FAULTS_MATRIX)
 	@$(LAB) --nodes 4 $(LAB_ARGS) -- $(BIN)/python -m pytest $(RELEASE)
+
+surfaces: $(READY)  ## the chart and its policies against the API of each older Kubernetes that is supported
+	@for version in $(OLDER); do \
+	  $(LAB) --no-product --nodes 1 --emulated-version $$version -- $(BIN)/python -m pytest $(ALONE) || exit 1; \
+	done
 
 soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an hour of random ones
 	@$(BIN)/python -m tests.simulator trouble --runs 500
