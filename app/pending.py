@@ -25,6 +25,19 @@ def name(service: str) -> str:
     return child.child_name(service, _ORDINAL)
 
 
+def absent(namespace: str, *, missing: int, planned: int, such_as: str) -> conditions.Verdict:
+    """Say that children do not appear; both hooks say it alike."""
+    return conditions.Verdict(
+        holds=False,
+        reason=names.AssignedReason.CHILD_MISSING,
+        message=(
+            f"{missing} of {planned} child Services do not appear (such as {such_as}): a Service "
+            f"of that name is in the way, or a quota of namespace {namespace} forbids one more; "
+            "remove the one or raise the other"
+        ),
+    )
+
+
 def encode(
     verdict: conditions.Verdict, *, namespace: str, service: str, service_uid: str
 ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from app import conditions, events, pending
-from app.balancer import memory, picture, placed, shortfalls, status, wishes
+from app.balancer import awaited, memory, picture, placed, shortfalls, status, wishes
 from app.models import hooks
 from app.placement import model
 from app.service import user
@@ -19,9 +19,6 @@ from contract import child, pool
 from contract.names import AnnouncedReason
 
 RELEASE_AFTER_S: Final = 5  # 'kubectl replace' wipes the mirrored label for well below a second
-# How soon to look again for a child that was answered and is not there, by the age of what asks
-# for it: a creation that meets a foreign name fails in silence, and nothing else wakes the parent.
-_LOOK_AGAIN_S: Final = ((10.0, 1), (60.0, 5), (math.inf, 20))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,11 +71,23 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
     served = [
         _serve(service, outcomes[service.namespace, service.uid], seen) for service in allowed
     ]
-    verdicts = {
+    waiting = awaited.of(
+        (key for one in served for key in _absent(one, seen)), before=seen.awaited, now=now
+    )
+    overdue = {
+        key: since for key, since in waiting.items() if now.timestamp() - since >= awaited.GRACE_S
+    }
+    served = [_telling(one) if _overdue(one, overdue) else one for one in served]
+    not_allowed = {
+        service: shortfalls.not_allowed(service.namespace, seen.balancer) for service in refused
+    }
+    lacking = {
         one.service: verdict
         for one in served
-        if (verdict := shortfalls.verdict(one.outcome, seen)) is not None
-    } | {service: shortfalls.not_allowed(service.namespace, seen.balancer) for service in refused}
+        if (verdict := shortfalls.verdict(one.outcome, seen, absent=_missing(one, overdue)))
+        is not None
+    }
+    verdicts = lacking | not_allowed | {one: shortfalls.invalid(one) for one in seen.invalid}
     release = _release_moment(now)
     unchanged = itertools.chain.from_iterable(
         _unchanged(children, outcomes[children.namespace, children.uid], release)
@@ -89,7 +98,12 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         (wanted.namespace, wanted.name): seen.children.encoded(wanted)
         for wanted in itertools.chain(planned, unchanged)
     }
-    for service, why in verdicts.items():
+    noted = {
+        one.service: lacking[one.service]
+        for one in served
+        if _is_noted(one, overdue, seen, now=now)
+    }
+    for service, why in (noted | not_allowed).items():
         manifests[service.namespace, pending.name(service.name)] = _raw(_note(service, why))
     return Decision(
         children=_with_left_alone(manifests, seen.children.left_alone),
@@ -99,11 +113,12 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
                 placement=placement,
                 overlaps=overlaps,
                 verdicts={str(service): verdict for service, verdict in verdicts.items()},
-                services=len(allowed) + len(refused),
+                services=len(allowed) + len(refused) + len(seen.frozen),
+                awaited=waiting,
             ),
             now=now,
         ),
-        resync_after_s=_resync_after_s(served, keeping, seen, now=now),
+        resync_after_s=_resync_after_s(waiting, keeping, now=now),
         left_alone=seen.left_alone,
         told=tuple(_replaced(served, now=now)),
     )
@@ -187,6 +202,56 @@ def _note(service: user.UserService, verdict: conditions.Verdict) -> dict[str, A
     )
 
 
+def _absent(one: _Served, seen: picture.Picture) -> list[str]:
+    """Return the children that are to be and are not there, as `namespace/name`."""
+    return [
+        f"{wanted.namespace}/{wanted.name}"
+        for wanted in one.children
+        if (wanted.namespace, wanted.name) not in seen.children.names
+    ]
+
+
+def _overdue(one: _Served, overdue: awaited.Awaited) -> list[str]:
+    """Return which of a Service's children should have been there by now, by name."""
+    if not overdue:
+        return []
+    return [c.name for c in one.children if f"{c.namespace}/{c.name}" in overdue]
+
+
+def _telling(one: _Served) -> _Served:
+    """Let the children that are there say how many there should be."""
+    return dataclasses.replace(
+        one,
+        children=tuple(dataclasses.replace(c, planned=len(one.children)) for c in one.children),
+    )
+
+
+def _missing(one: _Served, overdue: awaited.Awaited) -> conditions.Verdict | None:
+    missing = _overdue(one, overdue)
+    if not missing:
+        return None
+    return pending.absent(
+        one.service.namespace,
+        missing=len(missing),
+        planned=len(one.children),
+        such_as=missing[0],
+    )
+
+
+def _is_noted(
+    one: _Served, overdue: awaited.Awaited, seen: picture.Picture, *, now: dt.datetime
+) -> bool:
+    """Whether only a note can tell a Service what it lacks: a child that is there tells as well."""
+    if one.outcome.shortfalls:
+        return True
+    missing = _overdue(one, overdue)
+    if not missing or len(missing) < len(one.children):
+        return False
+    since = min(overdue[f"{one.service.namespace}/{name}"] for name in missing)
+    there = (one.service.namespace, pending.name(one.service.name)) in seen.children.names
+    return there or now.timestamp() - since < awaited.NOTE_WITHIN_S
+
+
 def _planned(before: child.Child | None, planned: int) -> int:
     """Return the number of siblings that a child is to name.
 
@@ -221,24 +286,16 @@ def _release_moment(now: dt.datetime) -> dt.datetime:
 
 
 def _resync_after_s(
-    served: Sequence[_Served],
-    keeping: Sequence[wishes.Kept],
-    seen: picture.Picture,
-    *,
-    now: dt.datetime,
+    waiting: awaited.Awaited, keeping: Sequence[wishes.Kept], *, now: dt.datetime
 ) -> float:
-    waits: list[float] = []
-    for one in served:
-        if any((c.namespace, c.name) not in seen.children.names for c in one.children):
-            youngest = max([one.service.created, *(o.created for o in one.observed)])
-            age_s = now.timestamp() - youngest
-            waits.append(next(wait for limit, wait in _LOOK_AGAIN_S if age_s < limit))
+    waits = [awaited.look_again_s(waiting, now=now)]
     for children in keeping:
         if children.missing:
             moments = [o.child.release_after for o in children.observed if o.child.release_after]
             left = [(moment - now).total_seconds() for moment in moments]
             waits.append(max(1.0, math.ceil(min(left, default=RELEASE_AFTER_S + 1))))
-    return min(waits, default=0.0)
+    soonest = min(waits)
+    return soonest if math.isfinite(soonest) else 0.0
 
 
 def _with_left_alone(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from app import annotations, errors
-from app.balancer import memory, spec
+from app.balancer import awaited, memory, spec
 from app.models import hooks, kubernetes
 from app.service import user
 from contract import names, pool
@@ -34,9 +34,10 @@ class Picture:
 
     `services` are those that are this balancer's to serve; `leaving` are being deleted and still
     show addresses. `frozen` are namespace and name of those that cannot be judged now: they keep
-    what they have. `present` are the UIDs, by namespace and name, of all Services that are there,
-    ours or not. `older` are the pools of the older balancers, by name; `unknown` says why of those
-    that cannot be read.
+    what they have; of `invalid` that is their own annotations' fault. `present` are the UIDs, by
+    namespace and name, of all Services that are there, ours or not. `older` are the pools of the
+    older balancers, by name; `unknown` says why of those that cannot be read. `awaited` are the
+    children that were so at the last sync.
     """
 
     balancer: spec.Balancer
@@ -47,9 +48,11 @@ class Picture:
     services: tuple[user.UserService, ...]
     leaving: tuple[user.UserService, ...]
     frozen: frozenset[tuple[str, str]]
+    invalid: tuple[user.UserService, ...]
     present: Mapping[tuple[str, str], str]
     terminating_namespaces: frozenset[str]
     children: memory.Memory
+    awaited: awaited.Awaited
     left_alone: tuple[memory.LeftAlone, ...]
 
 
@@ -59,7 +62,8 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
     Raises MalformedRequestError, and RefusedError naming what is missing or contradicts itself.
     """
     try:
-        balancer = spec.read(hooks.needed(kubernetes.BALANCER, request.parent, "parent"))
+        parent = hooks.needed(kubernetes.BALANCER, request.parent, "parent")
+        balancer = spec.read(parent)
     except errors.ObjectError as error:
         raise errors.RefusedError(f"the parent L2LoadBalancer cannot be read: {error}") from None
     related = request.related
@@ -84,9 +88,11 @@ def read(request: hooks.CompositeSync, keys: annotations.Keys) -> Picture:
         services=tuple(services.ours),
         leaving=tuple(services.leaving),
         frozen=frozenset(services.frozen),
+        invalid=tuple(services.invalid),
         present=services.present,
         terminating_namespaces=terminating,
         children=remembered,
+        awaited=awaited.read(parent.get("status") or {}),
         left_alone=(*left_balancers, *left_nodes, *services.left_alone, *remembered.left_alone),
     )
 
@@ -179,6 +185,7 @@ class _Services:
     ours: list[user.UserService] = dataclasses.field(default_factory=list)
     leaving: list[user.UserService] = dataclasses.field(default_factory=list)
     frozen: set[tuple[str, str]] = dataclasses.field(default_factory=set)
+    invalid: list[user.UserService] = dataclasses.field(default_factory=list)
     present: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     left_alone: list[memory.LeftAlone] = dataclasses.field(default_factory=list)
 
@@ -208,6 +215,8 @@ def _services(
         # A Service can be seen before its namespace, which may then be terminating for all we know.
         if service.ask is None or service.namespace not in namespaces:
             found.frozen.add((service.namespace, service.name))
+            if service.ask is None:
+                found.invalid.append(service)
         elif service.ask.balancer == balancer:
             found.ours.append(service)
     return found

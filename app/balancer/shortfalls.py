@@ -8,6 +8,7 @@ from typing import Final
 from app.balancer import picture, spec
 from app.conditions import Verdict
 from app.placement import model
+from app.service import user
 from contract import names
 from contract.names import AssignedReason
 
@@ -27,14 +28,23 @@ def not_allowed(namespace: str, balancer: spec.Balancer) -> Verdict:
     )
 
 
-def verdict(outcome: model.Outcome, seen: picture.Picture) -> Verdict | None:
-    """Say why an outcome falls short; None when it does not.
+def invalid(service: user.UserService) -> Verdict:
+    """Say that a Service's annotations mean nothing."""
+    return _no(AssignedReason.INVALID_ANNOTATION, service.invalid)
+
+
+def verdict(
+    outcome: model.Outcome, seen: picture.Picture, *, absent: Verdict | None = None
+) -> Verdict | None:
+    """Say why an outcome falls short, or does not come true (`absent`); None when all is well.
 
     The first shortfall gives the reason, the message names each.
     """
-    if not outcome.shortfalls:
-        return None
     spoken = [_spoken(shortfall, seen) for shortfall in outcome.shortfalls]
+    if absent is not None:
+        spoken.append(absent)
+    if not spoken:
+        return None
     return Verdict(
         holds=False,
         reason=spoken[0].reason,

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app import conditions
-from app.balancer import picture, shortfalls
+from app.balancer import awaited, picture, shortfalls
 from app.conditions import Verdict
 from app.placement import model
 from contract import pool
-from contract.names import AssignedReason
 
 MAX_COUNT: Final = 2**31 - 1  # the schema's int32; one IPv6 subnet overflows even 64 bits
 MAX_NODES: Final = 100
+_FULL: Final = (model.PoolExhausted, model.OneFamilyOnly)
 
 
 class Reason(enum.StrEnum):
@@ -39,7 +39,8 @@ class Facts:
     """What the status speaks of.
 
     `overlaps` are the parts of the pool that older balancers own, by their names; `verdicts` say
-    why Services (`namespace/name`) lack an address; `services` counts all.
+    why Services (`namespace/name`) lack an address; `services` counts all. `awaited` are the
+    children that are asked for and not there.
     """
 
     seen: picture.Picture
@@ -47,6 +48,7 @@ class Facts:
     overlaps: Mapping[str, pool.Pool]
     verdicts: Mapping[str, Verdict]
     services: int
+    awaited: awaited.Awaited
 
 
 def of(facts: Facts, *, now: dt.datetime) -> dict[str, Any]:
@@ -70,11 +72,16 @@ def of(facts: Facts, *, now: dt.datetime) -> dict[str, Any]:
             for kind, verdict in verdicts.items()
         ],
         "nodeCount": len(facts.seen.nodes),
-        "services": {"pending": len(facts.verdicts), "total": facts.services},
+        "services": {
+            "pending": len(facts.verdicts) + len(facts.seen.frozen) - len(facts.seen.invalid),
+            "total": facts.services,
+        },
     }
     nodes = _nodes(facts)
     if nodes:
         status["nodes"] = nodes
+    if facts.awaited:
+        status["awaited"] = awaited.encode(facts.awaited)
     if facts.placement.quarantined:
         status["quarantined"] = [str(address) for address in facts.placement.quarantined]
     return status
@@ -108,8 +115,9 @@ def _nodes(facts: Facts) -> list[dict[str, Any]]:
 def _available(facts: Facts) -> Verdict:
     waiting = sorted(
         name
-        for name, verdict in facts.verdicts.items()
-        if verdict.reason == AssignedReason.POOL_EXHAUSTED
+        for outcome in facts.placement.outcomes
+        if (name := "/".join(outcome.key)) in facts.verdicts
+        and any(isinstance(one, _FULL) for one in outcome.shortfalls)
     )
     if not waiting:
         return Verdict(

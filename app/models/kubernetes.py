@@ -130,6 +130,13 @@ class NodeShare(TypedDict, total=False):
     preferred: int
 
 
+class AwaitedChild(TypedDict, total=False):
+    """One entry of a balancer's status.awaited."""
+
+    name: str
+    since: str
+
+
 class BalancerStatus(TypedDict, total=False):
     """What of its own status a balancer remembers."""
 
@@ -138,6 +145,7 @@ class BalancerStatus(TypedDict, total=False):
     nodeCount: int
     nodes: list[NodeShare] | None
     quarantined: list[str] | None
+    awaited: list[AwaitedChild] | None
 
 
 class Balancer(TypedDict, total=False):

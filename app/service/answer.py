@@ -120,7 +120,7 @@ def _show(
     note = _note(service, related)
     if not siblings:
         if note is not None:
-            return _Shown(addresses=(), verdict=note)
+            return _Shown(addresses=(), verdict=_remembering(note, balancer, manifest))
         return _not_found(service, balancer, manifest, now=now)
     addresses = tuple(one.child.address for one in siblings)
     planned = max(one.child.planned for one in siblings)
@@ -151,7 +151,8 @@ def _not_found(
         record.addresses(standing),
         balancer,
         f"no L2LoadBalancer {balancer} has answered: create it, or correct the annotation to one "
-        "that 'kubectl get l2lb' lists",
+        "that 'kubectl get l2lb' lists; of one that is listed, the condition Ready says what is "
+        "wrong",
         verb="had",
     )
     verdict = Verdict(holds=False, reason=AssignedReason.BALANCER_NOT_FOUND, message=message)
@@ -232,6 +233,15 @@ def _note(service: user.UserService, related: Mapping[str, kubernetes.Service]) 
     return pending.decode(manifest) if manifest is not None else None
 
 
+def _remembering(note: Verdict, balancer: str, manifest: kubernetes.ServiceWithHistory) -> Verdict:
+    """Return what a note says of a Service without children; what absent ones had is theirs."""
+    if note.reason != AssignedReason.CHILD_MISSING:
+        return note
+    had = record.addresses(_conditions(manifest.get("status") or {}))
+    message = record.sentence(had, balancer, note.message, verb="had")
+    return dataclasses.replace(note, message=message)
+
+
 def _missing(service: user.UserService, siblings: Sequence[_Sibling], planned: int) -> Verdict:
     there = {one.child.name for one in siblings}
     absent = [
@@ -239,14 +249,11 @@ def _missing(service: user.UserService, siblings: Sequence[_Sibling], planned: i
         for ordinal in range(1, planned + 1)
         if (name := child.child_name(service.name, ordinal)) not in there
     ]
-    return Verdict(
-        holds=False,
-        reason=AssignedReason.CHILD_MISSING,
-        message=(
-            f"{planned - len(siblings)} of {planned} child Services do not appear (such as "
-            f"{absent[0]}): a Service of that name is in the way, or a quota of namespace "
-            f"{service.namespace} forbids one more; remove the one or raise the other"
-        ),
+    return pending.absent(
+        service.namespace,
+        missing=planned - len(siblings),
+        planned=planned,
+        such_as=absent[0],
     )
 
 

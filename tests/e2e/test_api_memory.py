@@ -83,6 +83,18 @@ def test_a_foreign_service_with_a_childs_name_is_reported_and_left_alone(lab, us
     assert user.condition("web", "Assigned")["status"] == "True"
 
 
+def test_a_service_whose_only_child_cannot_be_created_is_told_why(lab, user, balancer, block):
+    lab.apply(foreign(user.namespace, "web-l2-1"))
+    user.serve("web", count="1")
+
+    user.complaint("web", "ChildMissing", "web-l2-1")
+    assert "web-l2-1" in balancer.condition("Ready", "ServicesPending")
+
+    user.delete("web-l2-1")
+
+    user.gets("web", block.v4(1))
+
+
 def test_a_quota_that_forbids_a_child_is_named(lab, user, block):
     quota = {
         "apiVersion": "v1",

@@ -97,20 +97,13 @@ def test_the_status_waits_until_all_planned_siblings_exist(world):
 def test_a_sibling_that_never_appears_does_not_hold_the_others_back(world):
     world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "3"}))
     world.forbidden = {"shop/web-l2-2"}
-    answer = world.sync_balancer("front")
-    assert answer["resyncAfterSeconds"] == 20  # the Service is an hour old
+    world.sync_balancer("front")
     world.clock.advance(4)
     world.settle()
     assert world.addresses("shop/web") == ["192.0.2.10", "192.0.2.12"]
     condition = world.condition("shop/web")
     assert (condition["status"], condition["reason"]) == ("False", "ChildMissing")
     assert "web-l2-2" in condition["message"]
-
-
-def test_a_missing_child_is_looked_for_soon_while_its_service_is_young(world):
-    world.add(requests.service("web", created=world.clock.text))
-    world.forbidden = {"shop/web-l2-2"}
-    assert world.sync_balancer("front")["resyncAfterSeconds"] == 1
 
 
 def test_removing_the_annotation_takes_everything_away(world):

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+import pytest
+
+from bench import requests
+from contract import names
+
+ONE = {names.SERVICE_IP_COUNT: "1"}
+TAKEN = {"shop/web-l2-1"}
+NOT_EVEN_A_NOTE = {"shop/web-l2-0", "shop/web-l2-1"}
+
+
+def wait(world, seconds):
+    world.clock.advance(seconds)
+    world.settle()
+
+
+def assert_at_rest(world):
+    before = world.writes
+    wait(world, 3600)
+    assert world.writes == before
+
+
+def assigned(world):
+    condition = world.condition("shop/web")
+    return condition["status"], condition["reason"]
+
+
+def test_a_child_that_was_asked_for_a_moment_ago_is_not_missing_yet(world):
+    world.add(requests.service("web", annotations=ONE))
+    world.forbidden = TAKEN
+    world.settle()
+    wait(world, 4)
+    assert world.children == {}
+    assert world.balancer_condition("Ready")["status"] == "True"
+    assert world.balancers["front"]["status"]["awaited"] == [
+        {"name": "shop/web-l2-1", "since": "2026-01-31T13:00:00Z"}
+    ]
+
+
+def test_a_service_without_any_child_and_its_balancer_say_that_children_are_missing(world):
+    world.add(requests.service("web", annotations=ONE))
+    world.forbidden = TAKEN
+    world.settle()
+    wait(world, 6)
+    assert assigned(world) == ("False", "ChildMissing")
+    assert "web-l2-1" in world.condition("shop/web")["message"]
+    ready = world.balancer_condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ServicesPending")
+    assert "web-l2-1" in ready["message"]
+    assert world.balancers["front"]["status"]["services"] == {"total": 1, "pending": 1}
+    assert_at_rest(world)
+    world.forbidden = set()
+    world.settle()
+    assert assigned(world) == ("True", "Assigned")
+    assert list(world.children) == ["shop/web-l2-1"]
+    assert world.balancer_condition("Ready")["status"] == "True"
+    assert "awaited" not in world.balancers["front"]["status"]
+
+
+def test_a_quota_that_forbids_the_note_too_leaves_its_next_place_to_the_child(world):
+    world.add(requests.service("web", annotations=ONE))
+    world.forbidden = NOT_EVEN_A_NOTE
+    for _ in range(4):
+        wait(world, 20)
+    assert world.balancer_condition("Ready")["reason"] == "ServicesPending"
+    assert "the condition Ready says" in world.condition("shop/web")["message"]
+    assert_at_rest(world)
+    world.forbidden = {"shop/web-l2-1"}
+    world.settle()
+    assert world.children == {}
+    world.forbidden = set()
+    world.settle()
+    assert assigned(world) == ("True", "Assigned")
+
+
+def test_a_raised_count_that_a_quota_does_not_allow_is_said(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
+    world.settle()
+    world.clock.advance(3600)
+    world.forbidden = {"shop/web-l2-3"}
+    world.edit("shop/web", ip_count="3")
+    world.settle()
+    assert assigned(world) == ("True", "Assigned")
+    wait(world, 6)
+    assert assigned(world) == ("False", "ChildMissing")
+    assert "1 of 3" in world.condition("shop/web")["message"]
+    assert len(world.addresses("shop/web")) == 2
+    assert sorted(world.children) == ["shop/web-l2-1", "shop/web-l2-2"]
+    assert_at_rest(world)
+
+
+def test_lost_children_that_cannot_come_back_yet_keep_their_addresses(world):
+    world.add(requests.service("web", annotations=ONE))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.children.clear()
+    world.forbidden = TAKEN
+    world.settle()
+    wait(world, 20)
+    assert assigned(world) == ("False", "ChildMissing")
+    assert world.addresses("shop/web") == []
+    world.add(requests.service("api", annotations=ONE, created="2026-01-31T10:00:00Z"))
+    world.settle()
+    world.forbidden = set()
+    world.settle()
+    assert world.addresses("shop/web") == before
+
+
+@pytest.mark.parametrize(("passed_s", "again_s"), [(0, 1), (30, 5), (90, 20)])
+def test_the_longer_a_child_is_awaited_the_more_rarely_it_is_looked_for(world, passed_s, again_s):
+    world.add(requests.service("web", annotations=ONE))
+    world.forbidden = NOT_EVEN_A_NOTE
+    world.settle()
+    world.clock.advance(passed_s)
+    assert world.sync_balancer("front")["resyncAfterSeconds"] == again_s
+
+
+def test_the_status_remembers_the_first_and_judges_no_others(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.200"], ipCount=1)
+    world.add(*(requests.service(f"web-{i:03}") for i in range(100)))
+    world.forbidden = {f"shop/web-{i:03}-l2-{n}" for i in range(100) for n in (0, 1)}
+    world.settle()
+    wait(world, 20)
+    status = world.balancers["front"]["status"]
+    assert [one["name"] for one in status["awaited"]] == [
+        f"shop/web-{i:03}-l2-1" for i in range(64)
+    ]
+    assert status["services"] == {"total": 100, "pending": 64}
+    assert_at_rest(world)
+
+
+def test_a_service_whose_annotations_mean_nothing_is_pending(world):
+    world.add(requests.service("web"))
+    world.settle()
+    world.edit("shop/web", ip_count="many")
+    world.settle()
+    ready = world.balancer_condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ServicesPending")
+    assert "shop/web: annotation l2lb.io/ip-count is 'many'" in ready["message"]
+    assert world.balancers["front"]["status"]["services"] == {"total": 1, "pending": 1}
+    assert "shop/web-l2-0" not in world.children
+
+
+def test_a_full_pool_is_said_whatever_else_a_service_lacks(world):
+    world.respec(addressPool=["192.0.2.10"])
+    named = {names.SERVICE_IP_COUNT: "3", names.SERVICE_ADDRESSES: "198.51.100.1"}
+    world.add(requests.service("web", annotations=named))
+    world.settle()
+    assert assigned(world) == ("False", "AddressNotInPool")
+    available = world.balancer_condition("AddressesAvailable")
+    assert (available["status"], available["reason"]) == ("False", "PoolExhausted")
