@@ -109,6 +109,20 @@ def test_settings_that_cannot_be_used_end_it_with_a_sentence():
     assert done.stderr == "--port is 'http': write a whole number from 0 to 65535\n"
 
 
+def test_a_port_that_is_taken_ends_it_with_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "--host", "127.0.0.1", "--port", port],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert f"--host 127.0.0.1 with --port {port} cannot be listened on" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_certificate_that_cannot_be_read_ends_it_with_a_sentence():
     done = subprocess.run(
         [sys.executable, "-m", "app", "--tls-cert", "/none.crt", "--tls-key", "/none.key"],

@@ -33,7 +33,11 @@ print(json.dumps({d.metadata["Name"]: d.version for d in importlib.metadata.dist
 
 def run(*argv: str | Path, path: Path | None = None, cwd: Path = CHECKOUT) -> str:
     # Nothing of the environment that the tests run in, but for where packages come from.
-    kept = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "SSL_", "HOME"))}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key.startswith(("PIP_", "SSL_", "REQUESTS_", "HOME")) or key.lower().endswith("_proxy")
+    }
     search = f"{path or Path(sys.executable).parent}:/usr/bin:/bin"
     done = subprocess.run(
         argv,
