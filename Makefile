@@ -47,6 +47,9 @@ soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an 
 	@$(BIN)/python -m tests.simulator trouble --runs 500
 	@$(BIN)/python -m tests.simulator trouble --runs 500 --loss 0.05 --rough
 	@$(BIN)/python -m tests.simulator losses --hours 1 --loss 0.05
+	@$(BIN)/python -m tests.simulator losses --hours 1 --loss 0.2
+	@$(BIN)/python -m tests.simulator losses --size 2 --hours 4 --loss 0.05 --deaths-an-hour 0.5
+	@$(BIN)/python -m tests.simulator losses --size 2 --hours 4 --loss 0.2 --deaths-an-hour 20
 	@FAULTS=all $(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e/faults
 	@$(BIN)/python -m tests.e2e.faults.report
 	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m tests.e2e.soak $(SOAK_ARGS)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Long runs in virtual time, for `make soak`: random trouble, or nothing but lost frames."""
+"""Long runs in virtual time, for `make soak`: random trouble, or nothing but lost frames.
+
+Ends with 1 when an hour with lost frames had more false deaths than it may.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,8 @@ def losses(seed: int, *, size: int, hours: float, loss: float) -> tuple[int, int
     return len(lossy.deaths), len(lossy.log)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     parser.add_argument("what", choices=["trouble", "losses"])
     parser.add_argument("--runs", type=int, default=100, help="trouble: how many scenarios")
@@ -70,8 +74,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--hours", type=float, default=1.0, help="losses: of virtual time")
     parser.add_argument("--loss", type=float, default=0.0)
+    parser.add_argument(
+        "--deaths-an-hour", type=float, default=0.0, help="losses: how many may be false; 0"
+    )
     parser.add_argument("--rough", action="store_true", help="delay, reorder and duplicate too")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     began = time.perf_counter()
     if options.what == "losses":
         dead, moved = losses(
@@ -81,7 +88,10 @@ def main() -> None:
             f"{options.size} speakers, {options.loss:.0%} loss, {options.hours} h:"
             f" {dead} false deaths, {moved} moves\n"
         )
-        return
+        allowed = options.deaths_an_hour * options.hours
+        if dead > allowed:
+            sys.stdout.write(f"at most {allowed:g} may be\n")
+        return int(dead > allowed)
     worst_two = worst_none = virtual = 0.0
     for seed in range(options.first_seed, options.first_seed + options.runs):
         network = world.Network(loss=options.loss)
@@ -102,7 +112,8 @@ def main() -> None:
         f" {time.perf_counter() - began:.0f} s: two holders for at most {worst_two:.3f} s,"
         f" nobody for at most {worst_none:.3f} s\n"
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
