@@ -140,7 +140,8 @@ class Balancers:
         self._allowed.clear()
         if isinstance(event, watch.Snapshot):
             self.complete = True
-            self.by_name.clear()
+            for name in self.by_name.keys() - {name for _, name in event.objects}:
+                del self.by_name[name]
             self.complaints.clear()
             for (_, name), manifest in event.objects.items():
                 self._read(name, manifest)

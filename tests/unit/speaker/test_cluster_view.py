@@ -155,9 +155,14 @@ def test_no_address_is_allowed_before_a_balancer_is_known_or_outside_every_pool(
 def test_a_pool_that_was_valid_keeps_its_addresses_while_it_is_broken() -> None:
     balancers = view.Balancers()
     balancers.apply(snapshot(balancer()))
-    balancers.apply(changed(balancer(addressPool=["192.0.2.300"])))
-    assert balancers.allow(ipaddress.ip_address("192.0.2.10"))
-    assert "192.0.2.300" in balancers.complaints["front"]
+    broken = balancer(addressPool=["192.0.2.300"])
+    for event in (changed(broken), snapshot(broken)):  # and when all is listed anew
+        balancers.apply(event)
+        assert balancers.allow(ipaddress.ip_address("192.0.2.10"))
+        assert "192.0.2.300" in balancers.complaints["front"]
+    assert balancers.apply(snapshot())
+    assert not balancers.allow(ipaddress.ip_address("192.0.2.10"))
+    assert not balancers.complaints
 
 
 @pytest.mark.parametrize(
