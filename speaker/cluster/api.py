@@ -43,6 +43,10 @@ class ApiError(errors.SpeakerError):
         self.status = status
 
 
+class MalformedError(ApiError):
+    """What the API server sent is not what the API promises."""
+
+
 class Api:
     """A connection to the API server; every failure is an ApiError."""
 
@@ -83,10 +87,14 @@ class Api:
             if token:
                 params["continue"] = token
             page = await self._json("GET", resource.path, params=params)
-            items += page.get("items") or []
-            token = page["metadata"].get("continue") or ""
+            try:
+                items += page.get("items") or []
+                token = page["metadata"].get("continue") or ""
+                version = page["metadata"]["resourceVersion"]
+            except (KeyError, TypeError, AttributeError) as error:
+                raise MalformedError(f"GET {resource.path}: not a list: {excerpt(page)}") from error
             if not token:
-                return items, page["metadata"]["resourceVersion"]
+                return items, version
 
     async def watch(
         self, resource: Resource, version: str, timeout_s: int
@@ -110,13 +118,14 @@ class Api:
                 if response.is_error:
                     await response.aread()
                 _raise_for(response, f"watching {resource.name}")
-                async for line in response.aiter_lines():
-                    if line:
-                        yield json.loads(line)
+                async for line in _lines(response):
+                    yield json.loads(line)
         except httpx2.HTTPError as error:
             raise ApiError(f"watching {resource.name}: {_said(error)}") from error
         except ValueError as error:
-            raise ApiError(f"watching {resource.name}: not JSON in the stream: {error}") from error
+            raise MalformedError(
+                f"watching {resource.name}: not JSON in the stream: {error}"
+            ) from error
 
     async def patch_status(self, path: str, patch: Mapping[str, Any]) -> Manifest:
         """Merge a patch into an object's status and return the object."""
@@ -145,8 +154,24 @@ class Api:
         except httpx2.HTTPError as error:
             raise ApiError(f"{doing}: {_said(error)}") from error
         except ValueError as error:
-            raise ApiError(f"{doing}: the answer is not JSON: {error}") from error
+            raise MalformedError(f"{doing}: the answer is not JSON: {error}") from error
         return answer
+
+
+def excerpt(content: object) -> str:
+    """Return the beginning of what was sent, for a sentence."""
+    return repr(content)[:200]
+
+
+async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Yield the lines between line feeds: JSON may hold any other line end of Unicode as it is."""
+    rest = b""
+    async for received in response.aiter_bytes():
+        *lines, rest = (rest + received).split(b"\n")
+        for line in filter(bytes.strip, lines):
+            yield line
+    if rest:
+        yield rest
 
 
 def _raise_for(response: httpx2.Response, doing: str) -> None:

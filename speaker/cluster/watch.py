@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Following one kind of object for ever: a raw stream, its reconnects, and typed events.
+"""Following one kind of object for ever: a list, then a stream and its reconnects.
 
-Three functions, each with one job, innermost first. Faults of the API server never end the
-outermost; they are told to `report` and waited out.
+Faults of the API server, and what it sends that is not as the API promises, never end `follow`;
+they are told to `report` and waited out.
 """
 
 import asyncio
@@ -63,38 +63,27 @@ Report = Callable[[api.Resource, api.ApiError | None], None]
 
 
 async def follow(source: Source, resource: api.Resource, report: Report) -> AsyncIterator[Event]:
-    """Yield a Snapshot, then what changes; a new Snapshot whenever the history was lost."""
-    async for raw in _reconnecting(source, resource, report):
-        if isinstance(raw, list):
-            yield Snapshot({key_of(manifest): manifest for manifest in raw})
-            continue
-        manifest = raw["object"]
-        if raw["type"] == "DELETED":
-            yield Deleted(key_of(manifest))
-        elif raw["type"] in {"ADDED", "MODIFIED"}:
-            yield Changed(key_of(manifest), manifest)
+    """Yield a Snapshot, then what changes, for ever; resume where the last stream ended.
 
-
-async def _reconnecting(
-    source: Source, resource: api.Resource, report: Report
-) -> AsyncIterator[list[api.Manifest] | api.Manifest]:
-    """Yield lists and watch events for ever, resuming where the last stream ended."""
+    A new Snapshot follows whenever the history was lost or could not be read.
+    """
     version: str | None = None
     faults = 0
     while True:
         try:
             if version is None:
-                objects, version = await source.list(resource)
+                snapshot, version = await _list(source, resource)
                 report(resource, None)
-                yield objects
+                yield snapshot
             async for event, seen in _stream(source, resource, version):
                 version = seen
                 faults = 0
                 report(resource, None)
-                yield event
+                if event is not None:
+                    yield event
         except api.ApiError as error:
             report(resource, error)
-            if error.status == _GONE:
+            if error.status == _GONE or isinstance(error, api.MalformedError):
                 version = None
             faults += 1
         # A server that ends streams at once gets no more of them than one that fails.
@@ -103,22 +92,46 @@ async def _reconnecting(
         await asyncio.sleep(_JITTER.uniform(ceiling_s / 2, ceiling_s))
 
 
+async def _list(source: Source, resource: api.Resource) -> tuple[Snapshot, str]:
+    """Return all objects and the version to watch from."""
+    manifests, version = await source.list(resource)
+    try:
+        return Snapshot({key_of(manifest): manifest for manifest in manifests}), version
+    except (KeyError, TypeError, AttributeError) as error:
+        raise api.MalformedError(
+            f"listing {resource.name}: an object without metadata.name"
+        ) from error
+
+
 async def _stream(
     source: Source, resource: api.Resource, version: str
-) -> AsyncIterator[tuple[api.Manifest, str]]:
-    """Yield one connection's events, each with the version to resume from."""
-    async for event in source.watch(resource, version, _JITTER.randint(*TIMEOUT_S)):
+) -> AsyncIterator[tuple[Event | None, str]]:
+    """Yield one connection's events, None for a bookmark, each with the version to resume from."""
+    async for message in source.watch(resource, version, _JITTER.randint(*TIMEOUT_S)):
         try:
-            manifest = event["object"]
-            if event["type"] == "ERROR":
+            if message["type"] == "ERROR":
                 raise api.ApiError(
-                    f"watching {resource.name}: {manifest.get('message')}",
-                    int(manifest.get("code") or 0),
+                    f"watching {resource.name}: {message['object'].get('message')}",
+                    int(message["object"].get("code") or 0),
                 )
-            version = manifest["metadata"]["resourceVersion"]
+            seen = message["object"]["metadata"]["resourceVersion"]
+            event = _event(message)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise api.ApiError(f"watching {resource.name}: malformed event {event!r}") from error
-        yield event, version
+            raise api.MalformedError(
+                f"watching {resource.name}: malformed event {api.excerpt(message)}"
+            ) from error
+        yield event, seen
+
+
+def _event(message: api.Manifest) -> Event | None:
+    manifest = message["object"]
+    match message["type"]:
+        case "DELETED":
+            return Deleted(key_of(manifest))
+        case "ADDED" | "MODIFIED":
+            return Changed(key_of(manifest), manifest)
+        case _:
+            return None
 
 
 def key_of(manifest: api.Manifest) -> Key:

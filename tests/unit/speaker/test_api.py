@@ -88,6 +88,10 @@ def test_a_list_is_read_page_by_page() -> None:
         ("410 Gone", b'{"message":"too old"}', "410: too old", 410),
         ("503 Service Unavailable", b"<html>", "503: <html>", 503),
         ("200 OK", b"not json", "not JSON", 0),
+        ("200 OK", b"{}", "not a list: {}", 0),
+        ("200 OK", b"[]", "not a list", 0),
+        ("200 OK", b'{"metadata":{}}', "not a list", 0),
+        ("200 OK", b'{"metadata":{"resourceVersion":"1"},"items":5}', "not a list", 0),
     ],
 )
 def test_what_the_server_says_is_told(status: str, body: bytes, said: str, code: int) -> None:
@@ -141,6 +145,22 @@ def test_watch_events_arrive_however_they_are_cut() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_only_a_line_feed_ends_a_watch_event(character: str) -> None:
+    note = {"type": "ADDED", "object": {"note": f"one{character}two"}}
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        line = json.dumps(note, ensure_ascii=False).encode() + b"\n"
+        await stream(writer, *(line[at : at + 1] for at in range(len(line))), line + b"\r\n" + line)
+        writer.write(b"0\r\n\r\n")
+
+    async def scenario() -> None:
+        async with server(answer) as (client, _):
+            assert await watched(client) == [note] * 3
+
+    asyncio.run(scenario())
+
+
 def test_a_half_open_connection_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "_SILENCE_GRACE_S", 0.05)
 
@@ -164,7 +184,7 @@ def test_nonsense_in_a_stream_is_an_api_error(ending: bytes) -> None:
 
     async def scenario() -> None:
         async with server(answer) as (client, _):
-            with pytest.raises(api.ApiError, match="not JSON"):
+            with pytest.raises(api.MalformedError, match="not JSON"):
                 await watched(client)
 
     asyncio.run(scenario())

@@ -154,13 +154,31 @@ def test_another_error_in_the_stream_does_not_lose_the_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense", [{}, {"type": "ADDED"}, {"type": "ADDED", "object": None}, {"object": {}}]
+    "nonsense",
+    [
+        {},
+        {"type": "ADDED"},
+        {"type": "ADDED", "object": None},
+        {"object": {}},
+        {"type": "ADDED", "object": {"metadata": {"resourceVersion": "101"}}},
+        api.MalformedError("watching things: malformed"),
+    ],
 )
-def test_a_malformed_event_breaks_only_its_stream(nonsense: api.Manifest) -> None:
-    script = Script([], nonsense, event("ADDED", "a", 101))
-    seen, faults = follow(script, 2)
-    assert isinstance(seen[1], watch.Changed)
+def test_what_a_malformed_event_hides_is_listed_anew(nonsense: Step) -> None:
+    script = Script([], nonsense, [thing("a", 101)], event("ADDED", "b", 102))
+    seen, faults = follow(script, 3)
+    assert names(seen[1]) == ["a"]
+    assert isinstance(seen[2], watch.Changed)
+    assert script.calls == ["list", "watch 100", "list", "watch 100"]
+    assert len(faults) == 1
     assert "malformed" in faults[0]
+
+
+@pytest.mark.parametrize("strange", [{}, {"metadata": {}}, None, "a"])
+def test_a_list_of_strange_objects_is_waited_out(strange: api.Manifest) -> None:
+    seen, faults = follow(Script([strange], [thing("a", 1)]), 1)
+    assert names(seen[0]) == ["a"]
+    assert faults == ["listing things: an object without metadata.name"]
 
 
 def test_a_storm_of_failing_lists_is_waited_out() -> None:
