@@ -9,7 +9,7 @@ from typing import Final
 EVERYWHERE: Final = "::"
 _EVERYWHERE_IN_IPV4: Final = "0.0.0.0"  # noqa: S104  # where there is no IPv6, all there is
 
-Make = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
+Make = Callable[[socket.AddressFamily, socket.SocketKind, int], socket.socket]
 
 
 def listen(host: str, port: int, *, make: Make = socket.socket) -> socket.socket:
@@ -28,8 +28,11 @@ def listen(host: str, port: int, *, make: Make = socket.socket) -> socket.socket
 
 
 def _bound(host: str, port: int, make: Make) -> socket.socket:
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listening = make(family, kind)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    family, kind, protocol, _, address = found[0]
+    # Only where the protocol is named does asyncio set TCP_NODELAY, and without that each answer
+    # waits 40 ms for an acknowledgement.
+    listening = make(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if host == EVERYWHERE:

@@ -5,13 +5,12 @@ import asyncio
 import contextlib
 import ipaddress
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 
 import structlog
 import uvicorn
 
-from app import events
+from app import events, listening
 from app.page import process, site
 from app.settings import Settings
 
@@ -36,12 +35,12 @@ async def serving(settings: Settings) -> AsyncIterator[None]:
     )
     host, port = settings.page_listen
     try:
-        listening = _listen(host, port)
+        listened = listening.listen(host, port)
     except OSError as error:
         log.error("the page is not served", host=host, port=port, error=str(error))  # noqa: TRY400  # the address says it all
         yield
         return
-    log.info("the page is served", host=host, port=listening.getsockname()[1])
+    log.info("the page is served", host=host, port=listened.getsockname()[1])
     maker = process.Maker(process.Source(cluster, settings.keys))
     app = site.create(maker.make, local_only=ipaddress.ip_address(host).is_loopback)
     server = _Server(
@@ -57,7 +56,7 @@ async def serving(settings: Settings) -> AsyncIterator[None]:
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
     )
-    running = asyncio.create_task(server.serve([listening]))
+    running = asyncio.create_task(server.serve([listened]))
     running.add_done_callback(_seen)
     try:
         yield
@@ -73,19 +72,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except OSError:
-        listening.close()
-        raise
-    listening.setblocking(False)
-    return listening
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import asyncio
 import errno
 import socket
 from typing import Any
@@ -11,10 +12,10 @@ from app import listening
 class IPv4Kernel(socket.socket):
     """A socket of a kernel that knows no IPv6."""
 
-    def __init__(self, family, kind):
+    def __init__(self, family, kind, protocol):
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        super().__init__(family, kind)
+        super().__init__(family, kind, protocol)
 
 
 class Remembering(socket.socket):
@@ -65,3 +66,21 @@ def test_a_port_that_is_taken_is_no_reason_to_do_without_ipv6():
 
     with pytest.raises(OSError, match="taken: ::"):
         listening.listen(listening.EVERYWHERE, 0, make=Taken)
+
+
+def test_asyncio_takes_the_socket_for_tcp_and_sends_without_delay():
+    async def option():
+        connected = asyncio.get_running_loop().create_future()
+
+        class Accepted(asyncio.Protocol):
+            def connection_made(self, transport):
+                connected.set_result(transport.get_extra_info("socket"))
+
+        with listening.listen("127.0.0.1", 0) as listened:
+            server = await asyncio.get_running_loop().create_server(Accepted, sock=listened)
+            async with server:
+                with socket.create_connection(listened.getsockname()):
+                    accepted = await connected
+                    return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    assert asyncio.run(option()) != 0
