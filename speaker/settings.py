@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 from contract import pool
 from speaker import errors
+from speaker.protocol import const
 from speaker.wire import probes
 
 _MIN_KEY_B: Final = 16
@@ -61,8 +62,9 @@ class Settings:
 def read_keys(directory: pathlib.Path) -> tuple[bytes, ...]:
     """Return the heartbeat keys of a mounted Secret, in the order of their file names.
 
-    A key may be any content of at least 16 bytes; it is hashed to 32. Raises SpeakerError when
-    there is none or one is too short.
+    A key may be any content of at least 16 bytes; it is hashed to 32. The same content in several
+    files is one key. Raises SpeakerError when there is none, one is too short, or there are more
+    than the protocol can name.
     """
     try:
         files = sorted(
@@ -84,7 +86,13 @@ def read_keys(directory: pathlib.Path) -> tuple[bytes, ...]:
                 f"heartbeat key {directory / name} is {len(content)} bytes long: "
                 f"want at least {_MIN_KEY_B}"
             )
-    return tuple(hashlib.blake2s(content).digest() for content in contents.values())
+    keys = dict.fromkeys(hashlib.blake2s(content).digest() for content in contents.values())
+    if len(keys) > const.KEYS_MAX:
+        raise errors.SpeakerError(
+            f"heartbeat keys: {directory} holds {len(keys)} keys: want at most {const.KEYS_MAX}; "
+            "take those away that are no longer used"
+        )
+    return tuple(keys)
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import pathlib
 import pytest
 
 from speaker import errors, settings
+from speaker.protocol import const, frame
 from speaker.wire import probes
 
 
@@ -80,4 +81,19 @@ def test_missing_and_short_keys_are_complained_of(tmp_path: pathlib.Path) -> Non
         settings.read_keys(tmp_path / "nowhere")
     (tmp_path / "a").write_bytes(b"short")
     with pytest.raises(errors.SpeakerError, match="5 bytes"):
+        settings.read_keys(tmp_path)
+
+
+def test_no_more_keys_are_read_than_the_protocol_can_use(tmp_path: pathlib.Path) -> None:
+    def write(number: int, content: int) -> None:
+        (tmp_path / f"key-{number:02}").write_text(f"a long key, number {content}", "ascii")
+
+    for number in range(const.KEYS_MAX):
+        write(number, number)
+    most = settings.read_keys(tmp_path)
+    write(const.KEYS_MAX, 0)  # the same content again is no further key
+    assert settings.read_keys(tmp_path) == most
+    frame.Codec("l2lb", most, (1, 1))
+    write(const.KEYS_MAX, const.KEYS_MAX)
+    with pytest.raises(errors.SpeakerError, match=r"holds 9 keys: want at most 8"):
         settings.read_keys(tmp_path)
