@@ -17,7 +17,6 @@ from app.placement import model
 from app.service import user
 from contract import announcement, child, names
 from contract import errors as contract_errors
-from contract.names import AnnouncedReason
 
 _REMEMBERED: Final = 6144  # readings of children by their bytes; about 5 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
@@ -153,7 +152,9 @@ def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | Non
             f"balancer {decoded.balancer}: this balancer is {balancer}"
         )
     created = user.timestamp(metadata)
-    announced = announcement.decode_status(manifest, address=decoded.address)
+    status = manifest.get("status") or {}
+    in_use = announcement.reported_in_use(status)
+    is_own = in_use == decoded.address
     return Observed(
         child=decoded,
         held=model.Held(
@@ -162,13 +163,13 @@ def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | Non
             nodes=decoded.nodes,
             list_version=decoded.list_version,
             created=created,
-            reported_in_use=announced is not None
-            and announced.reason is AnnouncedReason.ADDRESS_IN_USE,
-            ever_announced=announced is not None and announced.reason.announced,
+            reported_in_use=is_own,
+            ever_announced=announcement.ever_announced(status, address=decoded.address),
+            lost_to_stranger=None if is_own else in_use,
         ),
         encoded=_encode(decoded),
         created=created,
-        announcement=announced,
+        announcement=announcement.decode_status(manifest, address=decoded.address),
         terminating=bool(metadata.get("deletionTimestamp")),
     )
 

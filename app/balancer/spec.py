@@ -2,7 +2,6 @@
 """The L2LoadBalancer, read once into a value."""
 
 import dataclasses
-import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -118,7 +117,7 @@ def _addresses(texts: Iterable[str]) -> frozenset[pool.Address]:
     addresses = set()
     for text in texts:
         try:
-            addresses.add(ipaddress.ip_address(text))
+            addresses.add(pool.parse_address(text))
         except ValueError:
             continue  # the status is ours; what else stands there counts for nothing
     return frozenset(addresses)

@@ -45,6 +45,7 @@ def allocate(balancer: model.Balancer, wishes: Sequence[model.Wish]) -> Allocati
     next time to a Service that requests it by name.
     """
     book = _Book(balancer)
+    book.shun(wishes)
     services = [_Service(wish) for wish in wishes]
     _keep(book, services)
     for leaving in balancer.leaving:
@@ -81,6 +82,13 @@ class _Book:
         self._returned: dict[int, list[int]] = {version: [] for version in VERSIONS}
         self._by_value: dict[tuple[int, int], Address] = {}
         self._shared: dict[tuple[str, str], list[Address]] = {}
+
+    def shun(self, wishes: Iterable[model.Wish]) -> None:
+        """Quarantine what children lost to strangers: a status read too early does not tell yet."""
+        lost = {held.lost_to_stranger for wish in wishes for held in wish.held}
+        for address in sorted((one for one in lost if one is not None), key=_order):
+            if address in self.pool and len(self.quarantined) < model.MAX_QUARANTINED:
+                self.quarantined.add(address)
 
     def blocker(self, address: Address, wish: model.Wish) -> model.Wish | None:
         """Return the first claimant with whom `wish` cannot share the address."""

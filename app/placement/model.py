@@ -33,7 +33,9 @@ Count = int | Auto | None  # addresses of one family; None: the Service does not
 class Held:
     """An existing child of a Service: what the balancer remembers.
 
-    `reported_in_use` is true only for a report about the address that the child has now.
+    `reported_in_use` is true only for a report about the address that the child has now, and
+    `ever_announced` only if that was. `lost_to_stranger` is the address it had before, if a speaker
+    reported that a stranger uses it and nothing has been reported of the child since.
     """
 
     ordinal: int
@@ -43,6 +45,7 @@ class Held:
     created: float
     reported_in_use: bool = False
     ever_announced: bool = False
+    lost_to_stranger: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,43 +4,7 @@ import json
 import pytest
 
 from bench import requests
-from contract import announcement, names, pool
-
-
-def in_use(world, key):
-    child = world.children[key]
-    address = child["metadata"]["annotations"][names.CHILD_ADDRESS]
-    (parsed,) = pool.Pool.parse([address]).addresses(4)
-    said = announcement.Announcement.in_use(parsed, mac="52:54:00:00:00:01")
-    child["status"] = announcement.encode_status(said, previous={}, now=world.clock.now)
-    return address
-
-
-def test_an_address_in_use_by_a_stranger_is_replaced_and_quarantined(world):
-    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
-    world.settle()
-    bad = in_use(world, "shop/web-l2-1")
-    world.settle()
-    assert bad not in world.addresses("shop/web")
-    assert len(world.addresses("shop/web")) == 2
-    assert world.balancers["front"]["status"]["quarantined"] == [bad]
-    assert [e.reason for e in world.hooks.events if bad in e.note and e.warning] == ["AddressInUse"]
-    world.add(requests.service("api"))
-    world.settle()
-    assert bad not in world.addresses("shop/api")
-
-
-def test_a_quarantine_ends_when_the_balancers_spec_changes(world):
-    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "1"}))
-    world.settle()
-    bad = in_use(world, "shop/web-l2-1")
-    world.settle()
-    world.respec(ipCount=1)
-    world.settle()
-    assert "quarantined" not in world.balancers["front"]["status"]
-    world.add(requests.service("api"))
-    world.settle()
-    assert world.addresses("shop/api") == [bad]
+from contract import names
 
 
 def test_an_exhausted_pool_lets_the_later_service_wait_and_serves_it_first(world):

@@ -238,6 +238,7 @@ def anything(draw) -> list[model.Wish]:
                         float(draw(st.integers(0, 3))),
                         reported_in_use=draw(st.booleans()),
                         ever_announced=draw(st.booleans()),
+                        lost_to_stranger=draw(st.none() | ADDRESSES),
                     )
                     for ordinal, child in enumerate(children, 1)
                 ),

@@ -210,6 +210,24 @@ def test_an_address_that_was_announced_before_is_never_replaced():
     assert scenes.assigned(four(reported(one, ever_announced=True))) == ["192.0.2.1"]
 
 
+def lost(one: model.Wish, *addresses: str) -> model.Wish:
+    children = zip(one.held, addresses, strict=True)
+    held = [dataclasses.replace(child, lost_to_stranger=address(a)) for child, a in children]
+    return dataclasses.replace(one, held=tuple(held))
+
+
+def test_what_a_child_lost_to_a_stranger_is_quarantined_before_the_status_says_so():
+    (one,) = settled(requesting("192.0.2.3"))
+    answer = four(lost(one, "192.0.2.1"), scenes.wish("next", created=1.0))
+    assert scenes.assigned(answer, "next") == ["192.0.2.2"]
+    assert answer.quarantined == (address("192.0.2.1"),)
+
+
+def test_nothing_that_another_balancer_owns_is_quarantined():
+    (one,) = settled(scenes.wish())
+    assert four(lost(one, "198.51.100.1")).quarantined == ()
+
+
 def test_nor_is_one_that_was_requested():
     (one,) = settled(requesting("192.0.2.1"))
     assert scenes.assigned(four(reported(one))) == ["192.0.2.1"]
