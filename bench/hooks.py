@@ -5,7 +5,9 @@ p50, p99 and worst are what a client on the same machine waits, one that costs n
 itself; cpu is the processor time of the webhook and its worker, a call, which a busy machine
 changes little. 'At rest' nothing changes from sync to sync but what was asked about; 'one Service
 comes and goes' has its addresses worked out anew each time. The last rows show what the small
-hooks wait while large syncs run without a pause, and the memory of webhook and worker.
+hooks wait while large syncs run without a pause (were the event loop blocked meanwhile, as long as
+such a sync), and the memory of webhook and worker after 1,000 more of those, and what the last
+half of them added.
 """
 
 import argparse
@@ -38,8 +40,11 @@ BARS: Final = {
     "balancer sync, 1000 Services x 3, 100 nodes, one Service comes and goes": LARGE,
     "service customize": {"p50_ms": 0.3},
     "service sync, 3 children": {"p50_ms": 1.5},
-    "resident memory": {"all_mb": 250.0},
+    "service customize, during large syncs": {"p99_ms": 50.0},
+    "resident memory": {"all_mb": 250.0, "growth_mb": 5.0},
 }
+CALLS: Final = 60
+MEMORY_CALLS: Final = 1000
 START_TIMEOUT_S: Final = 20.0
 WARM_UP_CALLS: Final = 3
 HEAD_ENDS: Final = b"\r\n\r\n"
@@ -52,7 +57,9 @@ def main(arguments: Sequence[str]) -> int:
     """Measure, print a table, and write it as JSON where `--json` says."""
     parser = argparse.ArgumentParser(prog="python -m bench hooks", description=__doc__)
     parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--calls", type=int, default=60, help="large syncs a row (default: 60)")
+    parser.add_argument(
+        "--calls", type=int, default=CALLS, help=f"large syncs a row (default: {CALLS})"
+    )
     chosen = parser.parse_args(arguments)
     rows = []
     with webhook() as (client, pid):
@@ -126,7 +133,18 @@ def _rows(client: httpx.Client, pid: int, calls: int) -> Iterator[Json]:
             sent=[customize],
             calls=2000,
         )
-    yield {"row": "resident memory", "webhook_mb": _resident_mb(pid), "all_mb": _tree_mb(pid)}
+    half = min(MEMORY_CALLS, calls * MEMORY_CALLS // CALLS) // 2
+    halves = []
+    for _ in range(2):
+        _repeat(client, [largest, one_more(largest)], half)
+        halves.append(_tree_mb(pid))
+    yield {
+        "row": "resident memory",
+        "webhook_mb": _resident_mb(pid),
+        "all_mb": halves[1],
+        "growth_mb": halves[1] - halves[0],
+        "calls": 2 * half,
+    }
 
 
 def bodies(services: int, nodes: int, sync: Callable[[bytes], Json]) -> tuple[bytes, bytes]:
@@ -198,6 +216,14 @@ def _measured(
         "calls": calls,
         "request_kb": len(sent[-1]) // 1024,
     }
+
+
+def _repeat(client: httpx.Client, sent: Sequence[bytes], calls: int) -> None:
+    """Send large syncs one after another."""
+    bodies = itertools.cycle(sent)
+    with socket.create_connection((str(client.base_url.host), client.base_url.port)) as connection:
+        for _ in range(calls):
+            _call(connection, "balancer/sync", next(bodies))
 
 
 def _call(connection: socket.socket, hook: str, body: bytes) -> None:
