@@ -287,8 +287,10 @@ def make_world(hooks: Hooks) -> Callable[[], World]:
     def make() -> World:
         hooks.clock.now = NOW
         world = World(hooks)
-        world.add(requests.balancer(addressPool=["192.0.2.10-192.0.2.27"]))
-        world.add(requests.balancer("back", addressPool=["192.0.2.26-192.0.2.31"]))
+        world.add(requests.balancer(addressPool=["192.0.2.10-192.0.2.27", "2001:db8::10/126"]))
+        world.add(
+            requests.balancer("back", addressPool=["192.0.2.10-192.0.2.13", "2001:db8::10/127"])
+        )
         world.add(*(requests.node(f"n{i}", images=0) for i in (1, 2, 3)))
         return world
 

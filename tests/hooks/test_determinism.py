@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import ipaddress
 import random
 from typing import Any
 
@@ -95,11 +96,30 @@ def test_what_was_asked_before_changes_no_answer(lived_in):
         assert world.hooks.post("balancer/sync", body).content == answer
 
 
+REQUESTED = (None, "192.0.2.14", "2001:db8::12", "2001:db8::12%x")
+BOTH = ["IPv4", "IPv6"]
+GARBLED = "2001:db8::9-2001:db8::1"
 actions = st.lists(
     st.tuples(
         st.sampled_from(
-            ["add", "delete", "count", "join", "leave", "wipe", "wait", "move", "in use", "sync"]
+            [
+                "add",
+                "delete",
+                "count",
+                "request",
+                "odd",
+                "join",
+                "leave",
+                "wipe",
+                "wait",
+                "move",
+                "in use",
+                "garble",
+                "mend",
+                "sync",
+            ]
         ),
+        st.integers(0, 3),
         st.integers(0, 7),
     ),
     max_size=12,
@@ -117,8 +137,13 @@ def test_after_any_history_everything_comes_to_rest_and_no_address_is_given_twic
     make_world, actions
 ):
     world = make_world()
-    for action, number in actions:
-        act(world, action, number)
+    of_back = {names.SERVICE_BALANCER: "back"}
+    world.add(requests.service("web-0", ipFamilies=BOTH))
+    world.add(requests.service("web-1", ipFamilies=BOTH, annotations=of_back))
+    world.settle()
+    for action, service, number in actions:
+        act(world, action, f"shop/web-{service}", number)
+        assert_no_address_is_given_twice(world)
     world.clock.advance(30)
     world.settle()
     world.clock.advance(30)
@@ -127,26 +152,44 @@ def test_after_any_history_everything_comes_to_rest_and_no_address_is_given_twic
     world.clock.advance(86_400)
     world.settle()
     assert world.writes == before
-    held = [
-        child["metadata"]["annotations"][names.CHILD_ADDRESS]
-        for child in world.children.values()
-        if names.CHILD_ADDRESS in child["metadata"]["annotations"]
-    ]
-    assert len(held) == len(set(held))
-    for key in world.services:
+    assert_no_address_is_given_twice(world)
+    for key, service in world.services.items():
+        assert set(world.addresses(key)) <= {
+            child["metadata"]["annotations"].get(names.CHILD_ADDRESS)
+            for child in world.children.values()
+            if child["metadata"]["labels"][names.CHILD_SERVICE_UID] == service["metadata"]["uid"]
+        }
         condition = world.condition(key)
         served = bool(world.addresses(key))
         assert served or condition.get("status") != "True"
 
 
-def act(world, action, number):
-    key = f"shop/web-{number}"
-    if action == "add" and key not in world.services:
-        world.add(requests.service(f"web-{number}", created=world.clock.text))
-    elif action == "delete":
+def assert_no_address_is_given_twice(world):
+    held = [
+        ipaddress.ip_address(child["metadata"]["annotations"][names.CHILD_ADDRESS])
+        for child in world.children.values()
+        if names.CHILD_ADDRESS in child["metadata"]["annotations"]
+    ]
+    assert len(held) == len({(address.version, int(address)) for address in held})
+
+
+def act(world, action, key, number):
+    if action in {"add", "request"} and key not in world.services:
+        name = key.removeprefix("shop/")
+        world.add(requests.service(name, created=world.clock.text, ipFamilies=BOTH))
+    if action == "delete":
         world.services.pop(key, None)
     elif action == "count" and key in world.services:
         world.edit(key, ip_count=str(number + 1))
+    elif action == "request" and key in world.services:
+        world.edit(key, addresses=REQUESTED[number % len(REQUESTED)])
+    elif action == "odd" and key in world.services:
+        world.edit(key, ip_count="odd")
+        world.services[key]["metadata"]["labels"].pop(names.SERVICE_BALANCER, None)
+    elif action in {"garble", "mend"}:
+        name = ("front", "back")[number % 2]
+        pool = world.balancers[name]["spec"]["addressPool"]
+        world.respec(name, addressPool=pool[:2] + [GARBLED] * (action == "garble"))
     elif action == "join":
         world.add(requests.node(f"n{number}", images=0))
     elif action == "leave":
