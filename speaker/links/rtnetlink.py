@@ -98,6 +98,14 @@ def messages(datagram: bytes) -> Iterator[Message]:
         offset += (length + 3) & ~3
 
 
+def is_whole(end: Message) -> bool:
+    """Whether the message that ends a dump says that all was told.
+
+    NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)).
+    """
+    return end.type == NLMSG_DONE and not any(end.body[:4])
+
+
 def parse_link(body: bytes) -> table.Link | None:
     """Read the body of RTM_NEWLINK or RTM_DELLINK; None when it tells of a bridge's port table."""
     family, hardware, index, flags, _ = _LINK.unpack_from(body)

@@ -18,6 +18,7 @@ from speaker.links import rtnetlink, table
 _BATCH: Final = 64  # datagrams read before the event loop has its turn again
 _DATAGRAM_B: Final = 1 << 16
 _RECEIVE_BUFFER_B: Final = 1 << 20
+REPEAT_AFTER_S: Final = 1.0  # a dump that the kernel has refused or not finished
 _DUMPS: Final = (rtnetlink.RTM_GETLINK, rtnetlink.RTM_GETADDR, rtnetlink.RTM_GETROUTE)
 
 
@@ -27,13 +28,6 @@ class LinkWatch:
     def __init__(self, changed: Callable[[table.Table], None]) -> None:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
-            socket.NETLINK_ROUTE,
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_B)
-        self._socket.bind((0, rtnetlink.GROUPS))
         self._sequences = itertools.count(1)
         self._links: dict[int, table.Link] = {}
         self._addresses: dict[int, set[rtnetlink.Address]] = {}
@@ -42,17 +36,28 @@ class LinkWatch:
         self._dump: tuple[int, int] | None = None  # kind and sequence of the one under way
         self._routes_stale = False
         self._shown: table.Table | None = None
-        self._loop.add_reader(self._socket, self._read)
-        self._start(_DUMPS)
+        self._repeat: asyncio.TimerHandle | None = None
+        self._socket = _subscribed()
+        self._begin()
 
     def close(self) -> None:
         """Stop following."""
+        if self._repeat is not None:
+            self._repeat.cancel()
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    def _start(self, dumps: tuple[int, ...]) -> None:
-        self._dumps = list(dumps)
+    def _begin(self) -> None:
+        self._loop.add_reader(self._socket, self._read)
+        self._dumps = list(_DUMPS)
         self._ask()
+
+    def _begin_anew(self) -> None:
+        """Dump all on a new socket: while one dump is under way, the kernel refuses another."""
+        self.close()
+        self._repeat = None
+        self._socket = _subscribed()
+        self._begin()
 
     def _ask(self) -> None:
         """Ask for the next dump, or show the table when there is nothing left to ask for."""
@@ -82,7 +87,7 @@ class LinkWatch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._start(_DUMPS)  # messages were lost: begin anew
+                self._begin_anew()  # messages were lost
                 return
             for message in rtnetlink.messages(datagram):
                 self._take(message)
@@ -118,7 +123,10 @@ class LinkWatch:
                 elif route is not None:
                     self._routes_stale = True
             case rtnetlink.NLMSG_DONE | rtnetlink.NLMSG_ERROR if dumped:
-                self._ask()
+                if rtnetlink.is_whole(message):
+                    self._ask()
+                elif self._repeat is None:  # what was shown stands until then
+                    self._repeat = self._loop.call_later(REPEAT_AFTER_S, self._begin_anew)
 
     def _show(self) -> None:
         best = {
@@ -140,3 +148,15 @@ class LinkWatch:
         if shown != self._shown:
             self._shown = shown
             self._changed(shown)
+
+
+def _subscribed() -> socket.socket:
+    """Return a socket that is told of every change from now on."""
+    made = socket.socket(
+        socket.AF_NETLINK,
+        socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+        socket.NETLINK_ROUTE,
+    )
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_B)
+    made.bind((0, rtnetlink.GROUPS))
+    return made

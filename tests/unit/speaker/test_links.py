@@ -126,55 +126,126 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+INSIDE = ipaddress.ip_address("192.0.2.9")
+
+
+class Tables:
+    """What a LinkWatch has shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[table.Table] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, now: table.Table) -> None:
+        self.shown.append(now)
+        self._news.set()
+
+    async def until(self, condition: Callable[[table.Table], object]) -> None:
+        while not (self.shown and condition(self.shown[-1])):
+            self._news.clear()
+            await self._news.wait()
+
+
+def batch(*lines: str) -> None:
+    """Have many changes made at once."""
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
 @pytest.mark.namespace
-def test_links_are_followed_as_they_come_change_and_go() -> None:
-    async def scenario() -> None:
-        tables: list[table.Table] = []
-        news = asyncio.Event()
+async def test_links_are_followed_as_they_come_change_and_go() -> None:
+    def eth0(now: table.Table) -> table.Link:
+        found = now.named("eth0")
+        return found or link(0, "gone", carrier=False, ethernet=False)
 
-        def changed(now: table.Table) -> None:
-            tables.append(now)
-            news.set()
+    tables = Tables()
+    follower = watch.LinkWatch(tables)
+    await tables.until(lambda now: now.named("lo"))
+    ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+    await tables.until(lambda now: eth0(now).ethernet and not eth0(now).carrier)
+    ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+    ip("link", "set", "peer", "up")
+    ip("link", "set", "eth0", "up")
+    elsewhere = ipaddress.ip_address("10.0.0.1")
+    await tables.until(lambda now: eth0(now).carrier and now.announcing(INSIDE, ()))
+    ip("route", "add", "default", "via", "192.0.2.254")
+    await tables.until(lambda now: now.announcing(elsewhere, ()))
+    ip("link", "set", "peer", "down")  # the cable is pulled
+    await tables.until(lambda now: not eth0(now).carrier)
+    ip("link", "set", "peer", "up")
+    await tables.until(lambda now: eth0(now).carrier)
+    ip("link", "set", "eth0", "down")  # the kernel drops the routes without a word
+    await tables.until(lambda now: not now.default_links)
+    ip("link", "set", "eth0", "address", "02:00:00:00:00:09", "up")
+    await tables.until(lambda now: eth0(now).mac == bytes.fromhex("020000000009"))
+    ip("link", "add", "name", "br0", "type", "bridge")
+    ip("link", "set", "eth0", "master", "br0")
+    await tables.until(lambda now: eth0(now).is_port)
+    assert [link.name for link in tables.shown[-1].announcing(INSIDE, ("eth0",))] == ["br0"]
+    ip("link", "set", "eth0", "nomaster")
+    await tables.until(lambda now: not eth0(now).is_port)
+    ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
+    await tables.until(lambda now: not now.announcing(INSIDE, ()))
+    ip("link", "del", "eth0")
+    await tables.until(lambda now: now.named("eth0") is None and now.named("peer") is None)
+    follower.close()
 
-        async def until(condition: Callable[[table.Table], object]) -> None:
-            async with asyncio.timeout(10):
-                while not (tables and condition(tables[-1])):
-                    news.clear()
-                    await news.wait()
 
-        def eth0(now: table.Table) -> table.Link:
-            found = now.named("eth0")
-            return found or link(0, "gone", carrier=False, ethernet=False)
+@pytest.mark.namespace
+async def test_what_is_lost_while_all_is_dumped_is_dumped_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "_RECEIVE_BUFFER_B", 1 << 14)
+    pairs = range(50)
+    batch(*(f"link add name d{n} type veth peer name e{n}" for n in pairs))
+    ip("addr", "add", "192.0.2.1/24", "dev", "d7")
+    tables = Tables()
+    follower = watch.LinkWatch(tables)  # its first dump is under way, and nobody reads
+    batch(*(f"link set {side}{n} mtu 1400" for n in pairs for side in "de"), "link del d49")
+    await tables.until(lambda now: now.announcing(INSIDE, ()))
+    assert {link.name for link in tables.shown[-1].links.values()} >= {
+        f"{side}{n}" for n in pairs[:-1] for side in "de"
+    }
+    assert tables.shown[-1].named("d49") is None
+    # And messages that are lost later on.
+    batch(*(f"link set {side}{n} mtu 1500" for n in pairs[:-1] for side in "de"), "link del d48")
+    batch("addr del 192.0.2.1/24 dev d7", "addr add 192.0.2.1/24 dev d8")
+    await tables.until(lambda now: now.named("d48") is None and now.announcing(INSIDE, ()))
+    assert [link.name for link in tables.shown[-1].announcing(INSIDE, ())] == ["d8"]
+    follower.close()
 
-        follower = watch.LinkWatch(changed)
-        await until(lambda now: now.named("lo"))
-        ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
-        await until(lambda now: eth0(now).ethernet and not eth0(now).carrier)
-        ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
-        ip("link", "set", "peer", "up")
-        ip("link", "set", "eth0", "up")
-        inside, elsewhere = (ipaddress.ip_address(a) for a in ("192.0.2.9", "10.0.0.1"))
-        await until(lambda now: eth0(now).carrier and now.announcing(inside, ()))
-        ip("route", "add", "default", "via", "192.0.2.254")
-        await until(lambda now: now.announcing(elsewhere, ()))
-        ip("link", "set", "peer", "down")  # the cable is pulled
-        await until(lambda now: not eth0(now).carrier)
-        ip("link", "set", "peer", "up")
-        await until(lambda now: eth0(now).carrier)
-        ip("link", "set", "eth0", "down")  # the kernel drops the routes without a word
-        await until(lambda now: not now.default_links)
-        ip("link", "set", "eth0", "address", "02:00:00:00:00:09", "up")
-        await until(lambda now: eth0(now).mac == bytes.fromhex("020000000009"))
-        ip("link", "add", "name", "br0", "type", "bridge")
-        ip("link", "set", "eth0", "master", "br0")
-        await until(lambda now: eth0(now).is_port)
-        assert [link.name for link in tables[-1].announcing(inside, ("eth0",))] == ["br0"]
-        ip("link", "set", "eth0", "nomaster")
-        await until(lambda now: not eth0(now).is_port)
-        ip("addr", "del", "192.0.2.1/24", "dev", "eth0")
-        await until(lambda now: not now.announcing(inside, ()))
-        ip("link", "del", "eth0")
-        await until(lambda now: now.named("eth0") is None and now.named("peer") is None)
-        follower.close()
 
-    asyncio.run(scenario())
+@pytest.mark.namespace
+async def test_a_dump_that_the_kernel_refuses_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+    ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+    monkeypatch.setattr(watch, "REPEAT_AFTER_S", 0.0)
+    request = rtnetlink.dump_request
+    asked: list[int] = []
+
+    def once_nonsense(kind: int, sequence: int) -> bytes:
+        asked.append(kind)
+        refused = kind == rtnetlink.RTM_GETADDR and asked.count(kind) == 1
+        return request(1000 if refused else kind, sequence)
+
+    monkeypatch.setattr(rtnetlink, "dump_request", once_nonsense)
+    tables = Tables()
+    follower = watch.LinkWatch(tables)
+    await tables.until(lambda now: now.named("eth0"))
+    # Nothing is shown that lacks what was refused.
+    assert len(tables.shown) == 1
+    assert tables.shown[0].announcing(INSIDE, ())
+    follower.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "whole"),
+    [
+        (rtnetlink.NLMSG_DONE, struct.pack("=i", 0), True),
+        (rtnetlink.NLMSG_DONE, struct.pack("=i", -12), False),  # ENOMEM half way
+        (rtnetlink.NLMSG_ERROR, struct.pack("=i", -16), False),  # EBUSY
+    ],
+)
+def test_a_dump_is_whole_when_its_end_says_so(kind: int, body: bytes, *, whole: bool) -> None:
+    assert rtnetlink.is_whole(rtnetlink.Message(kind, 1, body)) == whole
