@@ -190,13 +190,14 @@ class Segment:
 
     def close(self, cause: ReleaseCause, now: float) -> Sequence[Action]:
         """Release everything; say farewell unless the link is down."""
+        # Written for the peers, in the version and with the key that they read, before they are
+        # forgotten; sent once nothing is held.
+        farewell = self._voice.farewell(now) if cause is not ReleaseCause.LINK_DOWN else []
         actions = self._stop(cause)
         for contest in self._contests.values():
             actions += self._clear(contest)
         self._contests.clear()
-        if cause is not ReleaseCause.LINK_DOWN:
-            actions += self._voice.farewell(now)
-        return actions
+        return [*actions, *farewell]
 
     def is_free_to_leave(self, now: float) -> bool:
         """Whether nothing is held here that somebody else could still take over."""

@@ -173,6 +173,24 @@ def test_the_highest_version_that_everybody_reads_is_spoken():
     assert not world.deaths
 
 
+def test_last_words_are_in_the_key_and_the_version_that_the_peers_read():
+    world = World("ab")
+    for name, versions in (("a", (1, 2)), ("b", (1, 1))):
+        world.nodes[name].children = (listed(1, *"ab"),)
+        world.nodes[name].start(versions=versions)
+    world.run(5.0)
+    world.nodes["a"].tell(events.KeysChanged((OTHER_KEY, KEY)))  # the Secret is not at b yet
+    world.run(1.0)
+    core = world.nodes["b"].core
+    assert core is not None
+    unread = [core.counters[drop] for drop in (frame.Drop.UNKNOWN_KEY, frame.Drop.VERSION)]
+    world.nodes["a"].leave()
+    world.run(1.0)
+    assert world.holders(X) == ["b"]
+    assert not world.deaths
+    assert unread == [core.counters[drop] for drop in (frame.Drop.UNKNOWN_KEY, frame.Drop.VERSION)]
+
+
 def test_strangers_are_greeted_at_most_every_ten_milliseconds_and_never_pile_up():
     world = World("a")
     world.start([listed(1, "a", "b")])
