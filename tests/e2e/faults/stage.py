@@ -101,6 +101,15 @@ class Stage:
         finally:
             self.lab.kubectl("uncordon", node)
 
+    @contextlib.contextmanager
+    def labelled(self, node: str, label: str) -> Iterator[None]:
+        """Have a node carry a label."""
+        self.lab.kubectl("label", "node", node, f"{label}=")
+        try:
+            yield
+        finally:
+            self.lab.kubectl("label", "node", node, f"{label}-")
+
     def until_said(self, address: str, reason: names.AnnouncedReason) -> None:
         """Wait until the status of an address's child has a reason."""
         inside.until(

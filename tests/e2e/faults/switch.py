@@ -35,6 +35,15 @@ class Switch:
                 self._ip("link", "set", _port(machine), "master", SWITCH)
 
     @contextlib.contextmanager
+    def unplugged(self, machine: str) -> Iterator[None]:
+        """Take the carrier from a machine's interface, which a cable that is cut here leaves it."""
+        try:
+            self._ip("link", "set", _port(machine), "down")
+            yield
+        finally:
+            self._ip("link", "set", _port(machine), "up")
+
+    @contextlib.contextmanager
     def split(self, *islands: Sequence[str]) -> Iterator[None]:
         """Put each group of machines on a switch of its own; the others stay where they are."""
         names = [f"island-{number}" for number in range(1, len(islands) + 1)]

@@ -24,6 +24,17 @@ def test_a_cable_is_cut(row: trial.Trial, switch: segment.Switch) -> None:
 
 
 @matrix.row(
+    "Its interface loses its carrier",
+    may="new connections to its addresses, for a fail-over",
+    never="a connection to another node's address",
+)
+def test_a_node_loses_its_carrier(row: trial.Trial, switch: segment.Switch) -> None:
+    with row.running() as seen, switch.unplugged(seen.node):
+        assert "NO-CARRIER" in row.stage.lab.run(seen.node, "ip", "link", "show", "dev", UPLINK)
+        seen.until_taken()
+
+
+@matrix.row(
     "Its cable sends nothing and hears all",
     may="new connections to its addresses, for a fail-over",
     never="a connection to another node's address",

@@ -9,11 +9,13 @@ from typing import Any
 
 from contract import names
 from lab import inside
-from tests.e2e.faults import matrix, stage, trial
+from tests.e2e.faults import clock, matrix, stage, trial, wire
 from tests.e2e.faults import programs as processes
 
 UNREACHABLE = "https://10.77.0.1:1"
 PAGE = "http://127.0.0.1:7472/status"
+HOUR_S = 3600
+JUMPED_S = 1.2  # some heartbeats, polls and claims at each time of the clock
 PROBED_S = 5.0  # past the start's 3 s, in which a speaker is careful anyway
 
 Keys = Mapping[str, bytes]
@@ -119,21 +121,32 @@ def test_a_speaker_has_a_wrong_key(row: trial.Trial, programs: processes.Program
 def test_the_clock_of_a_node_is_an_hour_ahead(
     row: trial.Trial, programs: processes.Programs
 ) -> None:
-    ahead = (
-        "import datetime, time\n"
-        "real, now = datetime.datetime, time.time\n"
-        "class Ahead(real):\n"
-        "    @classmethod\n"
-        "    def now(cls, tz=None):\n"
-        "        return real.now(tz) + datetime.timedelta(hours=1)\n"
-        "datetime.datetime, time.time = Ahead, lambda: now() + 3600\n"
-    )
-    with row.running() as seen:
+    with row.running() as seen, clock.settable() as wall:
+        wall.set(HOUR_S)
         speaker = programs.speaker(seen.node)
-        with programs.replaced(seen.node, speaker, prelude=ahead):
+        with programs.replaced(seen.node, speaker, prelude=wall.prelude):
             seen.until_taken()
             seen.until_held([seen.node])
             time.sleep(1)
+
+
+@matrix.row(
+    "Its clock is set while it runs: an hour ahead, an hour behind, and right again",
+    may="new connections to its addresses, for a fail-over, as it restarts before and after",
+    never="a holder other than the preferred one meanwhile; another node's connection",
+)
+def test_the_clock_of_a_node_jumps(row: trial.Trial, programs: processes.Programs) -> None:
+    with row.running() as seen, clock.settable() as wall:
+        speaker = programs.speaker(seen.node)
+        with programs.replaced(seen.node, speaker, prelude=wall.prelude):
+            seen.until_taken()
+            seen.until_held([seen.node])
+            with wire.watched([seen.victim]) as jumping:
+                for ahead_s in (HOUR_S, -HOUR_S, 0):
+                    wall.set(ahead_s)
+                    time.sleep(JUMPED_S)
+    (holder,) = jumping.seen[seen.victim].holders()
+    assert row.stage.machine_of(*holder) == seen.node
 
 
 @matrix.row(

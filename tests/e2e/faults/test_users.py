@@ -136,6 +136,18 @@ def test_a_balancer_is_deleted_and_made_again(
 
 
 @matrix.row(
+    "A node gets the exclude label, and loses it",
+    may="nothing",
+    never="a connection",
+)
+def test_a_node_is_excluded(row: trial.Trial) -> None:
+    with row.running(hurts=()) as seen:
+        with row.stage.labelled(seen.node, names.EXCLUDE_LABEL):
+            seen.until_held(seen.others(seen.node))
+        seen.until_held([seen.node])
+
+
+@matrix.row(
     "A foreign host has the address for 3 s and answers for it",
     may="connections of clients that believe the foreign host",
     never="the address; another address's connections",
