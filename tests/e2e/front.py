@@ -60,20 +60,26 @@ class Front:
                     "failbackDelay": "2s",
                     **({"interfaces": list(interfaces)} if interfaces else {}),
                 },
-            },
+            }
+        )
+        self.run_echo("echo", "node-3")
+
+    def run_echo(self, name: str, node: str) -> None:
+        """Run a Pod of this name on a node, which the Service has as an endpoint."""
+        self.lab.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
                 "metadata": {
-                    "name": "echo",
+                    "name": name,
                     "namespace": self.namespace,
                     "labels": {"app": "echo"},
                 },
                 "spec": {
-                    "nodeSelector": {"kubernetes.io/hostname": "node-3"},
+                    "nodeSelector": {"kubernetes.io/hostname": node},
                     "containers": [client.ECHO],
                 },
-            },
+            }
         )
 
     def remove(self) -> None:

@@ -72,6 +72,23 @@ def test_with_policy_local_only_a_node_with_an_endpoint_announces(front: balance
         assert front.outside.ask(address) == "node-3/echo"
 
 
+def test_with_policy_local_an_address_follows_an_endpoint_that_goes_away_and_comes_back(
+    front: balanced.Front,
+) -> None:
+    pods = {"node-1": "echo-1", "node-2": "echo-2", "node-3": "echo"}
+    for node in ("node-1", "node-2"):
+        front.run_echo(pods[node], node)
+    front.serve(1, externalTrafficPolicy="Local")
+    front.holders(1)
+    ((address, (preferred,)),) = ((one, front.preferred(one)) for one in front.addresses)
+    front.until_on(address, preferred)
+    front.lab.kubectl("-n", front.namespace, "delete", "pod", pods[preferred], "--now")
+    front.until_on(address, *balanced.others(preferred))
+    front.run_echo(pods[preferred], preferred)
+    front.until_on(address, preferred)
+    assert front.outside.ask(address) == f"{preferred}/{pods[preferred]}"
+
+
 def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: balanced.Front) -> None:
     front.serve(1)
     ((address, node),) = front.holders(1).items()
