@@ -118,7 +118,7 @@ class Driver:
 
     def _tell_interfaces(self, without: Iterable[str] = ()) -> None:
         usable = tuple(
-            events.Interface(name, opened.mac, self._links[name].carrier)
+            events.Interface(name, opened.mac, self._links[name].carrier, self._links[name].mtu)
             for name, opened in sorted(self.segments.items())
             if name not in without
         )

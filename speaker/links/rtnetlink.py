@@ -43,6 +43,7 @@ _IFF_RUNNING: Final = 0x40
 _IFF_NOARP: Final = 0x80
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
+_IFLA_MTU: Final = 4
 _IFLA_MASTER: Final = 10
 _IFLA_LINKINFO: Final = 18
 _IFLA_INFO_SLAVE_KIND: Final = 4
@@ -113,7 +114,7 @@ def parse_link(body: bytes) -> table.Link | None:
         return None
     attributes = _attributes(body[_LINK.size :])
     mac = attributes.get(_IFLA_ADDRESS, b"")
-    master = attributes.get(_IFLA_MASTER)
+    master, mtu = attributes.get(_IFLA_MASTER), attributes.get(_IFLA_MTU)
     info = _attributes(attributes.get(_IFLA_LINKINFO, b""))
     silent = flags & (_IFF_LOOPBACK | _IFF_NOARP)
     return table.Link(
@@ -124,6 +125,7 @@ def parse_link(body: bytes) -> table.Link | None:
         carrier=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
         master=struct.unpack("=I", master)[0] if master else None,
         port_of=_text(info.get(_IFLA_INFO_SLAVE_KIND, b"")),
+        mtu=struct.unpack("=I", mtu)[0] if mtu else table.ETHERNET_MTU,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from contract import pool
 
+ETHERNET_MTU: Final = 1500
 _PORT_KINDS: Final = frozenset({"bridge", "bond", "team"})
 
 
@@ -17,7 +18,7 @@ class Link:
     """A network interface; `master` is the index of the bridge or bond it is a port of.
 
     `ethernet`: it speaks ARP on Ethernet frames, so addresses can be announced there.
-    `carrier`: it is up and running. `port_of` is the kind of its master.
+    `carrier`: it is up and running. `port_of` is the kind of its master. `mtu` is in bytes.
     """
 
     index: int
@@ -27,6 +28,7 @@ class Link:
     carrier: bool
     master: int | None = None
     port_of: str = ""
+    mtu: int = ETHERNET_MTU
 
     @property
     def is_port(self) -> bool:

@@ -76,11 +76,15 @@ class Listed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface that exists; `carrier` as rtnetlink reports it (up and running)."""
+    """A network interface that exists; `carrier` as rtnetlink reports it (up and running).
+
+    `mtu` is in bytes.
+    """
 
     name: str
     mac: bytes
     carrier: bool
+    mtu: int = 1500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

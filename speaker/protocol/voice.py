@@ -53,6 +53,7 @@ class Voice:
         self.next_beat_at = now
         self.may_beat_at = now  # with others
         self._name = interface.name
+        self._frame_bytes = min(const.FRAME_BYTES, interface.mtu)
         self._own = own
         self._codec = codec
         self._peers = peers
@@ -118,7 +119,7 @@ class Voice:
 
     def set_claims(self, claims: Mapping[bytes, claimset.Claim]) -> None:
         """State another claim set from now on."""
-        room = min(const.CLAIM_PART_BYTES, const.FRAME_BYTES - frame.overhead(self._identity))
+        room = min(const.CLAIM_PART_BYTES, self._frame_bytes - frame.overhead(self._identity))
         self._claim_number += 1
         self._claim_parts = claimset.pack(claims, room)
         self._claim_sendings = const.CLAIM_SENDINGS

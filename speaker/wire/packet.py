@@ -24,7 +24,8 @@ _RECEIVE_BUFFER_B: Final = 1 << 20  # about 1,200 frames as the kernel accounts 
 
 # What a socket reports when its interface is down or gone; rtnetlink tells the rest.
 _GONE: Final = frozenset({errno.ENETDOWN, errno.ENODEV, errno.ENXIO})
-_FULL: Final = frozenset({errno.ENOBUFS, errno.EAGAIN})
+# Too much for the kernel's queue, or for the interface: its MTU was made smaller under way.
+_FULL: Final = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.EMSGSIZE})
 
 
 class PacketSocket:

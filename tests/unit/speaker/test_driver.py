@@ -218,3 +218,19 @@ async def test_an_interface_that_can_not_be_opened_is_reported_and_the_others_se
     speaker.driver.tell(events.ChildrenChanged((lan.listed(lan.HELD, "a0", "a"),), complete=True))
     await lan.until(lambda: speaker.held == {lan.HELD})
     assert speaker.told.unopened == ["b0"]
+
+
+async def test_a_claim_set_fits_into_the_frames_of_a_small_mtu() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    lan.ip("link", "set", "a0", "mtu", "1280")
+    speaker = lan.Speaker("a")
+    addresses = [lan.HELD + number for number in range(200)]
+    children = [lan.listed(address, "a0", "a") for address in addresses]
+    speaker.use(await lan.links(), "a0", *children)
+    await lan.until(lambda: speaker.held == set(addresses))
+    assert speaker.driver.segments["a0"].heartbeats.unsent == 0
+    # What fits no more is lost, as any frame may be.
+    lan.ip("link", "set", "a0", "mtu", "600")
+    speaker.use(links, "a0", *children[1:])
+    await lan.until(lambda: speaker.held == set(addresses[1:]))
+    assert speaker.driver.segments["a0"].heartbeats.unsent > 0
