@@ -71,8 +71,17 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
     served = [
         _serve(service, outcomes[service.namespace, service.uid], seen) for service in allowed
     ]
+    # A young Service's children are not there yet, and its age says since when.
+    young = {
+        key: one.service.created
+        for one in served
+        if now.timestamp() - one.service.created < awaited.GRACE_S
+        for key in _absent(one, seen)
+    }
     waiting = awaited.of(
-        (key for one in served for key in _absent(one, seen)), before=seen.awaited, now=now
+        (key for one in served for key in _absent(one, seen) if key not in young),
+        before=seen.awaited,
+        now=now,
     )
     overdue = {
         key: since for key, since in waiting.items() if now.timestamp() - since >= awaited.GRACE_S
@@ -118,7 +127,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
             ),
             now=now,
         ),
-        resync_after_s=_resync_after_s(waiting, keeping, now=now),
+        resync_after_s=_resync_after_s({**waiting, **young}, keeping, now=now),
         left_alone=seen.left_alone,
         told=tuple(_replaced(served, now=now)),
     )

@@ -37,6 +37,20 @@ def test_a_child_that_was_asked_for_a_moment_ago_is_not_missing_yet(world):
     ]
 
 
+def test_a_new_services_children_cost_no_memory_of_the_status(world):
+    world.add(requests.service("web", annotations=ONE, created=world.clock.text))
+    world.sync_balancer("front")
+    assert "awaited" not in world.balancers["front"]["status"]
+    assert "resyncAfterSeconds" not in world.sync_balancer("front")
+    world.add(requests.service("api", annotations=ONE, created=world.clock.text))
+    world.forbidden = {"shop/api-l2-1"}
+    assert world.sync_balancer("front")["resyncAfterSeconds"] == 1
+    assert "awaited" not in world.balancers["front"]["status"]
+    for _ in range(12):
+        wait(world, 1)
+    assert world.condition("shop/api")["reason"] == "ChildMissing"
+
+
 def test_a_service_without_any_child_and_its_balancer_say_that_children_are_missing(world):
     world.add(requests.service("web", annotations=ONE))
     world.forbidden = TAKEN
