@@ -51,6 +51,7 @@ LABEL org.opencontainers.image.title="l2-load-balancer speaker" \
       org.opencontainers.image.description="Answers ARP and NDP on one node for the addresses that it holds" \
       org.opencontainers.image.licenses="GPL-2.0-only AND MIT"
 COPY --from=speaker-files /opt/l2lb /opt/l2lb
+# It starts with NET_RAW only, which Docker leaves a step; buildah does with --cap-add NET_RAW.
 RUN --mount=type=bind,source=image,target=/image /image/check.sh speaker
 # Root, with the one capability that the chart leaves it: Kubernetes gives added capabilities to nobody else.
 # hadolint ignore=DL3002

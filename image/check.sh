@@ -7,13 +7,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd /
 case $1 in
 webhook)
-  python "$here/ask.py" "$2/balancer-sync.json"
+  python "$here/ask.py" webhook "$2/balancer-sync.json"
   python -m app.upkeep --help >/dev/null
   # Makes the webhook's certificate; the base image has it, as its certificates of authorities need it.
   openssl version >/dev/null
   ;;
 speaker)
-  python -m speaker --help >/dev/null
+  python "$here/ask.py" speaker
   ;;
 *)
   echo "check.sh: $1 is no image: write webhook or speaker" >&2
