@@ -70,7 +70,7 @@ examples: $(READY)  ## record examples/hooks/ anew in the lab
 bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into docs/benchmarks.md
 	@$(BIN)/python -m bench.rivals.metallb || echo "MetalLB will be missing from the tables"
 	@mkdir -p dist/bench
-	@for name in $(SCENARIOS); do \
+	@for name in $(SCENARIOS) scale expiry; do \
 	  $(BIN)/python -m lab run --nodes 6 -- \
 	    $(BIN)/python -m bench $$name --json dist/bench/$$name.json $(BENCH_ARGS) || exit 1; \
 	done
@@ -78,10 +78,6 @@ bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into
 	  $(BIN)/python -m bench announce --json dist/bench/announce-off.json $(BENCH_ARGS)
 	@$(BIN)/python -m lab run --nodes 51 -- \
 	  $(BIN)/python -m bench idle --only l2 --json dist/bench/idle-50.json $(BENCH_ARGS)
-	@for name in scale expiry; do \
-	  $(BIN)/python -m lab run --nodes 6 $(METACONTROLLER:%=--metacontroller %) -- \
-	    $(BIN)/python -m bench $$name --json dist/bench/$$name.json $(BENCH_ARGS) || exit 1; \
-	done
 	@for name in hooks placement protocol; do \
 	  $(BIN)/python -m bench $$name --json dist/bench/$$name.json || exit 1; \
 	done

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -285,7 +285,7 @@ class Api:
             if answer.is_error:
                 await answer.aread()
                 raise _error(answer)
-            async for line in answer.aiter_lines():
+            async for line in _lines(answer):
                 message = json.loads(line)
                 if message["type"] == "ERROR":
                     raise ApiError.from_status(500, message["object"])
@@ -352,6 +352,15 @@ def _snapshot(listed: Json) -> Snapshot:
     kind = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
     items = tuple({**kind, **item} for item in listed.get("items") or ())
     return Snapshot(items, listed["metadata"]["resourceVersion"])
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the lines between line feeds: JSON may hold any other line end of Unicode as it is."""
+    rest = b""
+    async for received in answer.aiter_bytes():
+        *lines, rest = (rest + received).split(b"\n")
+        for line in lines:
+            yield line
 
 
 def _error(answer: httpx.Response) -> ApiError:
