@@ -29,6 +29,7 @@ RTM_GETROUTE: Final = 26
 GROUPS: Final = 0x1 | 0x10 | 0x100 | 0x40 | 0x400
 
 _REQUEST_DUMP: Final = 0x1 | 0x300  # NLM_F_REQUEST | NLM_F_DUMP
+_NLM_F_DUMP_INTR: Final = 0x10
 _HEADER: Final = struct.Struct("=IHHII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _LINK: Final = struct.Struct("=BxHiII")
@@ -62,6 +63,7 @@ class Message(NamedTuple):
     """One netlink message; `body` follows its header."""
 
     type: int
+    flags: int
     sequence: int
     body: bytes
 
@@ -92,19 +94,21 @@ def messages(datagram: bytes) -> Iterator[Message]:
     """Yield the messages of a datagram; a truncated one ends it."""
     offset = 0
     while offset + _HEADER.size <= len(datagram):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(datagram, offset)
+        length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
         if length < _HEADER.size or offset + length > len(datagram):
             return
-        yield Message(kind, sequence, datagram[offset + _HEADER.size : offset + length])
+        yield Message(kind, flags, sequence, datagram[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 
 
 def is_whole(end: Message) -> bool:
     """Whether the message that ends a dump says that all was told.
 
-    NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)).
+    NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)). Of a table
+    that changed meanwhile entries may have been passed over.
     """
-    return end.type == NLMSG_DONE and not any(end.body[:4])
+    interrupted = end.flags & _NLM_F_DUMP_INTR
+    return end.type == NLMSG_DONE and not interrupted and not any(end.body[:4])
 
 
 def parse_link(body: bytes) -> table.Link | None:

@@ -240,12 +240,16 @@ async def test_a_dump_that_the_kernel_refuses_is_asked_for_again(
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "whole"),
+    ("kind", "flags", "errno", "whole"),
     [
-        (rtnetlink.NLMSG_DONE, struct.pack("=i", 0), True),
-        (rtnetlink.NLMSG_DONE, struct.pack("=i", -12), False),  # ENOMEM half way
-        (rtnetlink.NLMSG_ERROR, struct.pack("=i", -16), False),  # EBUSY
+        (rtnetlink.NLMSG_DONE, 0x2, 0, True),
+        (rtnetlink.NLMSG_DONE, 0x2 | 0x10, 0, False),  # NLM_F_DUMP_INTR
+        (rtnetlink.NLMSG_DONE, 0x2, -12, False),  # ENOMEM half way
+        (rtnetlink.NLMSG_ERROR, 0, -16, False),  # EBUSY
     ],
 )
-def test_a_dump_is_whole_when_its_end_says_so(kind: int, body: bytes, *, whole: bool) -> None:
-    assert rtnetlink.is_whole(rtnetlink.Message(kind, 1, body)) == whole
+def test_a_dump_is_whole_when_its_end_says_so(
+    kind: int, flags: int, errno: int, *, whole: bool
+) -> None:
+    end = rtnetlink.Message(kind, flags, 1, struct.pack("=i", errno))
+    assert rtnetlink.is_whole(end) == whole
