@@ -90,6 +90,10 @@ async def connect_once(record: Record) -> None:
                 server = await _ask(connection)
         except TimeoutError:
             ended.append((started, f"no answer within {SERVED_WITHIN_S} s"))
+        except ConnectionResetError as error:
+            # Of one that was established, whenever that is noticed: before, a reset is a refusal
+            # (Linux net/ipv4/tcp_input.c, tcp_reset).
+            record.cut.append((started, str(error)))
         except (OSError, ValueError) as error:
             ended.append((started, str(error)))
         else:

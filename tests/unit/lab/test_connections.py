@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -85,3 +87,26 @@ def test_it_tells_who_answered_who_did_not_and_who_hung_up():
     assert "Errno 111" in dead["failures"][0]["why"]
     assert (cut["served"], cut["failed"]) == (0, 0)
     assert cut["cut"] > 0
+
+
+def test_a_reset_that_is_noticed_late_is_one_of_a_connection_that_was_open():
+    async def run() -> connections.Record:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def reset() -> None:
+                accepted, _ = listening.accept()
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, connections.RESET_ON_CLOSE)
+                accepted.close()
+
+            resetting = threading.Thread(target=reset)
+            resetting.start()
+            seen = connections.Record("127.0.0.1", listening.getsockname()[1])
+            connecting = asyncio.create_task(connections.connect_once(seen))
+            await asyncio.sleep(0)  # it has begun to connect
+            resetting.join()  # and does not get to know before this
+            await connecting
+            return seen
+
+    seen = asyncio.run(run())
+    assert len(seen.cut) == 1
+    assert not seen.failed
