@@ -143,3 +143,32 @@ def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
     finally:
         front.lab.change("apiserver", "start")
     inside.until(lambda: front.holders(1) == {address: node}, "the status is right again")
+
+
+def test_without_api_server_a_speaker_hands_over_and_on_its_return_nothing_moves(
+    front: balanced.Front,
+) -> None:
+    front.serve(2)
+    address, node = min(front.holders(2).items())
+    front.outside.until_served(f"{front.namespace}/web", front.addresses)
+    inside.until(
+        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
+        "the lists are in the cache",
+    )
+    front.lab.change("apiserver", "stop")
+    try:
+        with front.outside.watch(front.addresses) as results:
+            front.lab.change("process", "stop", f"speaker-{node}")
+            (taker,) = front.claimants(address, 1.0)
+            assert taker in {front.mac_of(other) for other in balanced.others(node)}
+            front.lab.change("process", "start", f"speaker-{node}")
+            inside.until(
+                lambda: front.claimants(address, 0.5) == {front.mac_of(node)},
+                f"{address} is back on {node}",
+            )
+    finally:
+        front.lab.change("apiserver", "start")
+    assert [result["failures"] for result in results] == [[], []]
+    held = {each: front.claimants(each, 0.5) for each in front.addresses}
+    inside.until(front.lab.nodes, "the API server answers again")
+    assert {each: front.claimants(each, 2.0) for each in front.addresses} == held

@@ -39,6 +39,11 @@ class Seen:
         """Everybody who ever answered."""
         return frozenset().union(*(run.macs for run in self.runs))
 
+    def between(self, first: float, last: float) -> frozenset[str]:
+        """Return everybody who answered a question of this time, in seconds since the epoch."""
+        runs = (run for run in self.runs if run.first <= last and run.last >= first)
+        return frozenset().union(*(run.macs for run in runs))
+
     @property
     def doubled_s(self) -> float:
         """The longest time in which each question had more than one answer."""

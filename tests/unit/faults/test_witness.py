@@ -72,3 +72,15 @@ def test_times_of_two_answers_and_of_none_are_the_longest_in_a_row() -> None:
     assert seen.doubled_s == 0.4
     assert [set(macs) for macs in seen.holders()] == [{"a"}, {"b"}]
     assert seen.macs == {"a", "b", "c"}
+
+
+def test_who_answered_in_a_time_is_whoever_had_a_run_that_reaches_into_it():
+    runs = tuple(
+        wire.Run(first, last, 2, frozenset(macs))
+        for first, last, macs in ((1.0, 2.0, {"a"}), (2.1, 3.0, {"b"}), (3.1, 4.0, {"c", "d"}))
+    )
+    seen = wire.Seen(runs, every_s=0.1)
+    assert seen.between(2.05, 2.9) == {"b"}
+    assert seen.between(1.5, 2.5) == {"a", "b"}
+    assert seen.between(3.5, 9.0) == {"c", "d"}
+    assert seen.between(5.0, 9.0) == frozenset()
