@@ -138,6 +138,44 @@ def test_applying_the_templates_twice_changes_no_key(lab: inside.Lab) -> None:
     lab.kubectl("delete", "-f", "-", standard_input=text)
 
 
+def test_heartbeat_keys_are_changed_without_a_gap(lab: inside.Lab, user: people.User) -> None:
+    ((old_name, old),) = lab.get("secret", SECRETS[0], "-n", release.NAMESPACE)["data"].items()
+    fresh = base64.b64encode(secrets.token_hex(32).encode()).decode()
+    holders = user.holders("web", 3)
+    (old_id,) = key_ids(lab).pop()
+
+    with client.Client(lab).watch(list(holders)) as seen:
+        hold_keys(lab, {old_name: old, f"{old_name}-next": fresh})
+        inside.until(
+            lambda: [len(ids) for ids in key_ids(lab)] == [2], "every speaker has both keys"
+        )
+        (accepted,) = key_ids(lab)
+        assert accepted[0] == old_id
+        for step in ({f"0-{old_name}": fresh, old_name: old}, {f"0-{old_name}": fresh}):
+            hold_keys(lab, step)
+            wanted = {(accepted[1], old_id)[: len(step)]}
+            inside.until(lambda wanted=wanted: key_ids(lab) == wanted, f"all have {wanted}")  # type: ignore[misc] # mypy cannot infer a lambda with a default
+
+    assert [(one["failures"], one["cut"]) for one in seen] == [([], 0)] * 3
+    assert user.holders("web", 3) == holders
+
+
+def key_ids(lab: inside.Lab) -> set[tuple[str, ...]]:
+    """Return what speakers say of the keys that they accept, in order of preference."""
+    pages = (lab.fetch(node, f"{release.SPEAKER_PAGES}status") for node in lab.nodes())
+    return {tuple(json.loads(page)["keyIds"]) for page in pages}
+
+
+def hold_keys(lab: inside.Lab, files: dict[str, str]) -> None:
+    """Let the Secret of the heartbeat keys have these files, and kubelets see it at once."""
+    patch = [{"op": "replace", "path": "/data", "value": files}]
+    where = ("-n", release.NAMESPACE)
+    lab.kubectl("patch", "secret", SECRETS[0], *where, "--type=json", "-p", json.dumps(patch))
+    moment = f"test/looked-at={secrets.token_hex(4)}"
+    pods = ("pods", "-l", "app.kubernetes.io/component=speaker")
+    lab.kubectl("annotate", "--overwrite", *pods, *where, moment)
+
+
 def test_uninstalling_leaves_nothing_but_the_balancers(lab: inside.Lab, user: people.User) -> None:
     addresses = user.addresses("web", 3)
     outside = client.Client(lab)
