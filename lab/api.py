@@ -359,8 +359,10 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
     rest = b""
     async for received in answer.aiter_bytes():
         *lines, rest = (rest + received).split(b"\n")
-        for line in lines:
+        for line in filter(bytes.strip, lines):
             yield line
+    if rest:
+        yield rest
 
 
 def _error(answer: httpx.Response) -> ApiError:
