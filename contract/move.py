@@ -2,7 +2,6 @@
 """The Event of a move: speakers write it, the page and `kubectl l2lb` read it."""
 
 import dataclasses
-import ipaddress
 import re
 from typing import Final
 
@@ -34,7 +33,7 @@ def read(message: str) -> Move | None:
     if words is None:
         return None
     try:
-        address = ipaddress.ip_address(words["address"])
+        address = pool.parse_address(words["address"])
     except ValueError:
         return None
     return Move(address, words["came_from"], words["went_to"], words["why"])

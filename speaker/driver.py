@@ -147,9 +147,12 @@ class Driver:
     def _on_frames(self, protocol: channel.Channel) -> None:
         # What a heartbeat says may be that an address is another's by now.
         self._catch_up()
+        self._answer(protocol)
+        self._follow_up()
+
+    def _answer(self, protocol: channel.Channel) -> None:
         self._settle()
         protocol.answer(ANSWER_BATCH, self._until())
-        self._follow_up()
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -158,7 +161,7 @@ class Driver:
             # The answer to a probe may lie unread when its time is over.
             if opened.probing:
                 for protocol in opened.channels.values():
-                    protocol.answer(ANSWER_BATCH, self._until())
+                    self._answer(protocol)
         self._work()
 
     def _catch_up(self) -> None:

@@ -35,7 +35,10 @@ class Responder(Protocol):
         """Stop reporting."""
 
     def program(self, limit: int) -> bpf.Program:
-        """Return the kernel filter for what is held and probed, of so many instructions or few."""
+        """Return the kernel filter for what is held and probed.
+
+        It has at most `limit` instructions, or as few as there can be.
+        """
 
     def announcements(self, address: bytes) -> tuple[bytes, ...]:
         """Return the frames that announce the address unasked, the preferred one first."""
@@ -51,18 +54,11 @@ class Channel:
     """A packet socket and the responder behind it.
 
     `unsettled` is set by whoever changes what the responder holds or watches; `settle` then puts
-    the filter into the kernel, before the next frame is read. `now` is in seconds since the boot.
+    the filter into the kernel, before the next frame is read.
     """
 
-    def __init__(
-        self,
-        interface: str,
-        protocol: int,
-        responder: Responder,
-        now: Callable[[], float] = booted_s,
-    ) -> None:
+    def __init__(self, interface: str, protocol: int, responder: Responder) -> None:
         self.responder = responder
-        self._now = now
         self._limit = bpf.MAX_INSTRUCTIONS
         self.socket = packet.PacketSocket(interface, protocol, bpf.DROP_ALL)
         self.ignored = dict.fromkeys(reasons.Ignored, 0)
@@ -93,7 +89,8 @@ class Channel:
     def answer(self, limit: int, until: float) -> bool:
         """Answer up to `limit` frames; True when more may be waiting.
 
-        Whoever stood still may be dead to others by `until`, and answers nothing from then on.
+        Whoever stood still may be dead to others by `until`, in seconds since the boot, and answers
+        nothing from then on.
         """
         sock, length, answer = self.socket, self.responder.receive_length, self.responder.answer
         for _ in range(limit):
@@ -103,7 +100,7 @@ class Channel:
             reply = answer(frame)
             if isinstance(reply, reasons.Ignored):
                 self.ignored[reply] += 1
-            elif self._now() > until:
+            elif booted_s() > until:
                 self.ignored[reasons.Ignored.STALE] += 1
                 return True
             elif sock.send(reply):

@@ -163,7 +163,8 @@ class Segment:
         ask, ended = self._probes.due(now)
         for address in ask:
             protocol = self._channel(address)
-            protocol.socket.send(protocol.responder.probe(address.packed))
+            if channel.booted_s() <= until:
+                protocol.socket.send(protocol.responder.probe(address.packed))
         for outcome in ended:
             protocol = self._channel(outcome.address)
             protocol.responder.unwatch(outcome.address.packed)

@@ -117,16 +117,21 @@ def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: balanced.F
     front.lab.run("intruder", "ip", "addr", "del", f"{free}/24", "dev", "eth0")
 
 
+def until_cached(front: balanced.Front, node: str) -> None:
+    """Wait until the speaker of a node could start without an API server."""
+    inside.until(
+        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
+        "the lists are in the cache",
+    )
+
+
 def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
     front: balanced.Front,
 ) -> None:
     front.serve(1)
     ((address, node),) = front.holders(1).items()
     front.until_on(address, node)
-    inside.until(
-        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
-        "the lists are in the cache",
-    )
+    until_cached(front, node)
     nodes = front.lab.nodes()
     assert node in nodes
     front.lab.change("apiserver", "stop")
@@ -151,10 +156,7 @@ def test_without_api_server_a_speaker_hands_over_and_on_its_return_nothing_moves
     front.serve(2)
     address, node = min(front.holders(2).items())
     front.outside.until_served(f"{front.namespace}/web", front.addresses)
-    inside.until(
-        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
-        "the lists are in the cache",
-    )
+    until_cached(front, node)
     front.lab.change("apiserver", "stop")
     try:
         with front.outside.watch(front.addresses) as results:

@@ -143,6 +143,28 @@ async def test_what_a_node_that_may_be_deaf_holds_is_announced_once_it_receives_
     assert client.arp.next(64) is not None
 
 
+async def test_whoever_stood_still_sends_neither_announcements_nor_probes() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    client = lan.Client(links)
+    speaker = await lan.holder(links, probes.SHORT)
+    opened = speaker.driver.segments["a0"]
+    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
+    opened.work(now, math.inf)
+    while client.arp.next(64) is not None:
+        pass
+    for until, said in ((-math.inf, False), (math.inf, True)):
+        opened.reassert(lan.HELD, now)
+        opened.work(now, until)
+        assert (client.arp.next(64) is not None) is said
+        while client.arp.next(64) is not None:
+            pass
+        opened.probe(lan.HELD + (2 if said else 1), now)
+        opened.work(now, until)
+        assert (client.arp.next(64) is not None) is said
+        while client.arp.next(64) is not None:
+            pass
+
+
 async def test_an_interface_that_vanishes_takes_its_addresses_along_and_brings_them_back() -> None:
     links = await lan.plug("a0", lan.CLIENT)
     speaker = await lan.holder(links)
