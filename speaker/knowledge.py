@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All that the cluster, the kernel and the node's own endpoints have told. Pure."""
 
+from contract import child
 from speaker import fitness
 from speaker.cluster import lists, view, watch
 from speaker.links import ipvs, table
@@ -53,11 +54,12 @@ class Knowledge:
         ]
 
     def lists(self) -> lists.Lists:
-        """Return what the election is told: the children whose address lies in some pool."""
+        """Return what the election is told: the children that the balancers allow.
+
+        What a balancer that is deleted leaves behind for a while has no voice.
+        """
         allowed = [
-            known
-            for known in self.children.by_key.values()
-            if self.balancers.allow(known.child.address)
+            known for known in self.children.by_key.values() if self.balancers.allow(known.child)
         ]
         serving = {key for key, endpoint in self.locals.items() if endpoint.well}
         declined = fitness.declined(
@@ -66,13 +68,18 @@ class Knowledge:
         return self._lister.lists(allowed, links=self.links, declined=declined)
 
     def complaints(self) -> list[str]:
-        """Return what could not be read, which children no pool covers, and what defeats us."""
+        """Return what could not be read, which children are not allowed, and what defeats us."""
         outside = [
-            f"child Service {known.child.namespace}/{known.child.name}: {known.child.address} is "
-            "in no balancer's addressPool: it is not announced"
-            for known in self.children.by_key.values()
-            if self.balancers.complete and not self.balancers.allow(known.child.address)
+            f"child Service {one.namespace}/{one.name}: {one.address} is not announced: "
+            + self._not_allowed(one)
+            for one in (known.child for known in self.children.by_key.values())
+            if self.balancers.complete and not self.balancers.allow(one)
         ]
         unread = [*self.children.complaints.values(), *self.balancers.complaints.values()]
         wrong = ipvs.complaint(self.links)
         return sorted(unread + outside + ([wrong] if wrong else []))
+
+    def _not_allowed(self, one: child.Child) -> str:
+        if not self.balancers.has(one.balancer):
+            return f"there is no L2LoadBalancer {one.balancer}"
+        return "it is in no balancer's addressPool"

@@ -152,8 +152,18 @@ class Balancers:
             self._read(event.key[1], event.manifest)
         return before != (self.complete, self.by_name)
 
-    def allow(self, address: pool.Address) -> bool:
-        """Whether some balancer's pool holds the address."""
+    def allow(self, one: child.Child) -> bool:
+        """Whether the child's balancer exists, and some balancer's pool holds its address.
+
+        It need not be the same one's: an address whose pool is split moves with its child.
+        """
+        return self.has(one.balancer) and self._in_a_pool(one.address)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a balancer of this name, be it one that cannot be read."""
+        return name in self.by_name or name in self.complaints
+
+    def _in_a_pool(self, address: pool.Address) -> bool:
         allowed = self._allowed.get(address)
         if allowed is None:
             if len(self._allowed) >= _ADDRESSES:

@@ -40,13 +40,8 @@ def lab() -> inside.Lab:
 def namespace(lab: inside.Lab) -> Iterator[str]:
     """A namespace of the test's own, in which Pods can be created at once."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    lab.kubectl("create", "namespace", name)
-    inside.until(
-        lambda: lab.get("serviceaccount", "default", "-n", name),
-        f"namespace {name} got its default ServiceAccount",
-    )
-    yield name
-    lab.kubectl("delete", "namespace", name, "--wait=false")
+    with people.namespace(lab, name):
+        yield name
 
 
 @pytest.fixture

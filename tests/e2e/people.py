@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """What a user and an administrator do with kubectl, and what they then see."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contract import announcement, child, names
@@ -220,3 +221,39 @@ class User:
             return found if len(found) == count else {}
 
         return inside.until(announced, f"all {count} addresses of {name} are announced")
+
+
+@contextlib.contextmanager
+def namespace(lab: inside.Lab, name: str) -> Iterator[None]:
+    """Have a namespace in which Pods can be created at once.
+
+    Its Services go first: one that lasts as long as the namespace still shows its addresses to
+    every kube-proxy, while another balancer's Service has them already.
+    """
+    lab.kubectl("create", "namespace", name)
+    inside.until(
+        lambda: lab.get("serviceaccount", "default", "-n", name),
+        f"namespace {name} got its default ServiceAccount",
+    )
+    yield
+    users = f"{names.PROXY_NAME_LABEL}!={names.PROXY_NAME}"
+    lab.kubectl("delete", "services", "-n", name, "-l", users, "--wait=false")
+    lab.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@contextlib.contextmanager
+def without_api_server(lab: inside.Lab) -> Iterator[None]:
+    """Stop the API server; in the end wait until controllers, which back off, work for it again."""
+    lab.change("apiserver", "stop")
+    try:
+        yield
+    finally:
+        lab.change("apiserver", "start")
+    name = f"after-outage-{uuid.uuid4().hex[:6]}"
+    inside.until(lambda: lab.kubectl("create", "namespace", name), "the API server answers again")
+    inside.until(
+        lambda: lab.get("serviceaccount", "default", "-n", name),
+        "the controllers work again",
+        within_s=90.0,
+    )
+    lab.kubectl("delete", "namespace", name, "--wait=false")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lab import errors, inside
-from tests.e2e import soak_growth, soak_plan
+from tests.e2e import people, soak_growth, soak_plan
 from tests.e2e.faults import matrix, programs, stage, switch, trial, upstream, wire
 
 ASK_EVERY_S = 0.05
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
     """Have the matrix's stage in a namespace of the soak's own."""
     name = f"soak-{uuid.uuid4().hex[:6]}"
-    with stage.namespace(lab, name):
+    with people.namespace(lab, name):
         made = stage.Stage(lab, name)
         made.install()
         try:

@@ -8,6 +8,7 @@ import pytest
 from contract import announcement, names
 from lab import inside
 from tests.e2e import front as balanced
+from tests.e2e import people
 
 
 @pytest.fixture
@@ -134,8 +135,7 @@ def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
     until_cached(front, node)
     nodes = front.lab.nodes()
     assert node in nodes
-    front.lab.change("apiserver", "stop")
-    try:
+    with people.without_api_server(front.lab):
         front.lab.change("process", "kill", f"speaker-{node}")
         front.claimants(address, 1.0)
         (taken_by,) = front.claimants(address, 1.0)
@@ -145,8 +145,6 @@ def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
             lambda: front.claimants(address, 0.5) == {front.mac_of(node)},
             f"{address} is back on {node}, whose speaker started from its cache",
         )
-    finally:
-        front.lab.change("apiserver", "start")
     inside.until(lambda: front.holders(1) == {address: node}, "the status is right again")
 
 
@@ -157,8 +155,7 @@ def test_without_api_server_a_speaker_hands_over_and_on_its_return_nothing_moves
     address, node = min(front.holders(2).items())
     front.outside.until_served(f"{front.namespace}/web", front.addresses)
     until_cached(front, node)
-    front.lab.change("apiserver", "stop")
-    try:
+    with people.without_api_server(front.lab):
         with front.outside.watch(front.addresses) as results:
             front.lab.change("process", "stop", f"speaker-{node}")
             (taker,) = front.claimants(address, 1.0)
@@ -168,9 +165,6 @@ def test_without_api_server_a_speaker_hands_over_and_on_its_return_nothing_moves
                 lambda: front.claimants(address, 0.5) == {front.mac_of(node)},
                 f"{address} is back on {node}",
             )
-    finally:
-        front.lab.change("apiserver", "start")
-    assert [result["failures"] for result in results] == [[], []]
-    held = {each: front.claimants(each, 0.5) for each in front.addresses}
-    inside.until(front.lab.nodes, "the API server answers again")
+        assert [result["failures"] for result in results] == [[], []]
+        held = {each: front.claimants(each, 0.5) for each in front.addresses}
     assert {each: front.claimants(each, 2.0) for each in front.addresses} == held

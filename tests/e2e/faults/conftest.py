@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import inside
+from tests.e2e import people
 from tests.e2e.faults import matrix, stage, trial
 from tests.e2e.faults import programs as processes
 from tests.e2e.faults import switch as segment
@@ -16,7 +17,7 @@ from tests.e2e.faults import upstream as way
 def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
     """The stage, which all rows share: each must leave it as it was."""
     name = f"faults-{uuid.uuid4().hex[:6]}"
-    with stage.namespace(lab, name):
+    with people.namespace(lab, name):
         made = stage.Stage(lab, name)
         made.install()
         yield made

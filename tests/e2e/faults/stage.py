@@ -169,18 +169,6 @@ class Stage:
         return self.lab.run(node, "cat", "/sys/class/net/eth0/address").strip()
 
 
-@contextlib.contextmanager
-def namespace(lab: inside.Lab, name: str) -> Iterator[None]:
-    """Have a namespace in which Pods can be created at once."""
-    lab.kubectl("create", "namespace", name)
-    inside.until(
-        lambda: lab.get("serviceaccount", "default", "-n", name),
-        f"namespace {name} got its default ServiceAccount",
-    )
-    yield
-    lab.kubectl("delete", "namespace", name, "--wait=false")
-
-
 def _kept(manifest: people.Json) -> Kept:
     decoded = child.decode(manifest)
     said = announcement.decode_status(manifest, address=decoded.address)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contract import announcement, child, names
+from speaker import knowledge
 from speaker.cluster import api, lists, view, watch
 from speaker.links import table
 from speaker.protocol import events
@@ -143,7 +144,7 @@ def test_a_child_without_a_creation_time_is_complained_of(created: Any) -> None:
 
 def test_no_address_is_allowed_before_a_balancer_is_known_or_outside_every_pool() -> None:
     balancers = view.Balancers()
-    inside, outside = ipaddress.ip_address("192.0.2.10"), ipaddress.ip_address("192.0.2.99")
+    inside, outside = a_child(), a_child(address=ipaddress.ip_address("192.0.2.99"))
     assert not balancers.allow(inside)
     balancers.apply(snapshot(balancer()))
     assert balancers.allow(inside)
@@ -158,11 +159,36 @@ def test_a_pool_that_was_valid_keeps_its_addresses_while_it_is_broken() -> None:
     broken = balancer(addressPool=["192.0.2.300"])
     for event in (changed(broken), snapshot(broken)):  # and when all is listed anew
         balancers.apply(event)
-        assert balancers.allow(ipaddress.ip_address("192.0.2.10"))
+        assert balancers.allow(a_child())
         assert "192.0.2.300" in balancers.complaints["front"]
     assert balancers.apply(snapshot())
-    assert not balancers.allow(ipaddress.ip_address("192.0.2.10"))
+    assert not balancers.allow(a_child())
     assert not balancers.complaints
+
+
+def test_what_a_deleted_balancer_leaves_behind_has_no_voice_where_another_has_its_addresses() -> (
+    None
+):
+    known = knowledge.Knowledge("n1")
+    known.links = LINKS
+    old = a_child("old", balancer="gone", nodes=("n1", "n2"))
+    new = a_child("new", nodes=("n2", "n1"))
+    known.children.apply(snapshot(manifest(old), manifest(new, created="2026-01-02T00:00:00Z")))
+    known.balancers.apply(snapshot(balancer("gone"), balancer("front")))
+    assert [listed.nodes for listed in known.lists().listed] == [old.nodes]
+    known.balancers.apply(watch.Deleted(("", "gone")))
+    assert [listed.nodes for listed in known.lists().listed] == [new.nodes]
+    (complaint,) = known.complaints()
+    assert "shop/old" in complaint
+    assert complaint.endswith("there is no L2LoadBalancer gone")
+
+
+def test_an_address_stays_while_a_pool_is_split_or_its_balancer_cannot_be_read() -> None:
+    balancers = view.Balancers()
+    balancers.apply(snapshot(balancer(addressPool=["192.0.2.64/28"]), balancer("other")))
+    assert balancers.allow(a_child())
+    balancers.apply(snapshot(balancer(addressPool=5), balancer("other")))
+    assert balancers.allow(a_child())
 
 
 @pytest.mark.parametrize(
