@@ -99,11 +99,12 @@ audit: $(AUDIT)/.ready  ## known vulnerabilities of pinned packages; what is ris
 	@$(AUDIT)/bin/python -m tools.audit
 	@$(AUDIT)/bin/zizmor --quiet --offline .github
 
-lint: $(READY)  ## ruff, mypy strict, import linter
+lint: $(READY)  ## ruff, mypy strict, import linter, hadolint
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/hadolint Dockerfile
 
 fmt: $(READY)  ## format and mend what ruff can mend
 	@$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a speaker does when its node, its neighbours or the API server are not well."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -47,6 +48,23 @@ def test_a_cordoned_node_gives_its_addresses_away_without_a_failed_connection(
         front.lab.kubectl("uncordon", node)
         front.until_on(address, *front.preferred(address))
     assert results[0]["failures"] == []
+
+
+def test_a_node_whose_network_is_unavailable_gives_its_addresses_away(
+    front: balanced.Front,
+) -> None:
+    def say(status: str) -> None:
+        condition = {"type": "NetworkUnavailable", "status": status, "reason": "Test"}
+        patch = json.dumps({"status": {"conditions": [condition]}})
+        front.lab.kubectl("patch", "node", node, "--subresource=status", "-p", patch)
+
+    front.serve(1)
+    ((address, node),) = front.holders(1).items()
+    front.until_on(address, node)
+    say("True")
+    front.until_on(address, *balanced.others(node))
+    say("False")
+    front.until_on(address, node)
 
 
 def test_a_node_whose_service_proxy_is_dead_gives_its_addresses_away(front: balanced.Front) -> None:

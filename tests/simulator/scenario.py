@@ -15,7 +15,7 @@ from speaker.protocol import events
 from tests.simulator import world as worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class Chooser(Protocol):
@@ -43,9 +43,25 @@ TROUBLES = (
     "shrink-list",
     "delete-child",
     "add-child",
+    "rotate-keys",
+    "other-version",
     "replay",
     "quiet",
 )
+
+
+SETTLED_S = 0.5  # a key is used once every peer has said that it accepts it
+
+
+def rotation() -> Iterator[tuple[bytes, ...]]:
+    """The keys of one step after another: add the new one behind, prefer it, remove the old one."""
+    old = worlds.KEY
+    for number in itertools.count(1):
+        new = number.to_bytes(32)
+        yield (old, new)
+        yield (new, old)
+        yield (new,)
+        old = new
 
 
 @dataclasses.dataclass
@@ -58,6 +74,8 @@ class Scenario:
     declined: dict[str, set[events.Address]] = dataclasses.field(default_factory=dict)
     done: list[str] = dataclasses.field(default_factory=list)
     spread_s: float = 0.3  # speakers see a change of the API at different times
+    rotation: Iterator[tuple[bytes, ...]] = dataclasses.field(default_factory=rotation)
+    rotated_at: float = 0.0
 
     def step(self, trouble: str | None = None) -> None:
         what = trouble or self.choose.choice(TROUBLES)
@@ -175,6 +193,21 @@ class Scenario:
         at = names.index(node.name)
         self.children.append(worlds.listed(number, *names[at:], *names[:at], failback_delay_s=1.0))
         self._publish()
+
+    def _rotate_keys(self, node: worlds.Node) -> None:
+        """Take the next step of a rotation, once the one before has reached everybody."""
+        if self.world.now - self.rotated_at < self.spread_s + SETTLED_S:
+            return
+        self.rotated_at = self.world.now
+        keys = next(self.rotation)
+        for each in self.world.nodes.values():
+            late = self.choose.number(0, 10) / 10 * self.spread_s
+            self.world.at(self.world.now + late, functools.partial(each.set_keys, keys))
+
+    def _other_version(self, node: worlds.Node) -> None:
+        """Restart the speaker as one that reads another range of formats."""
+        node.versions = (1, 3 - node.versions[1])
+        self._restart(node)
 
     def _replay(self, node: worlds.Node) -> None:
         recorded = list(self.world.recorded)

@@ -57,6 +57,8 @@ class Node:
         self.lateness_s = 0.0
         self.children: tuple[events.Listed, ...] = ()
         self.rank = events.Rank.WELL
+        self.keys: tuple[bytes, ...] = (KEY,)
+        self.versions = (1, 1)
         self.left = self.leaving = False
         self._wake_at = math.inf
         # Strangers' answers to this node's probes, and whose ARP passes where heartbeats do not.
@@ -69,7 +71,9 @@ class Node:
 
     def start(self, **changed: Any) -> None:
         world = self.world
-        config = events.Config("cluster", self.name, world.random.randbytes(8), (KEY,))
+        config = events.Config(
+            "cluster", self.name, world.random.randbytes(8), self.keys, versions=self.versions
+        )
         self.core = Core(dataclasses.replace(config, **changed))
         self.left = self.leaving = False
         self.started_at = world.now
@@ -106,6 +110,7 @@ class Node:
         self._guard()
         self._drain()
         self.tell(
+            events.KeysChanged(self.keys),
             events.ChildrenChanged(self.children, complete=True),
             events.FitnessChanged(self.rank, vetoed=False, why=""),
             events.Tick(),
@@ -116,6 +121,11 @@ class Node:
         self.world.moved("children")
         if self.running:
             self.tell(events.ChildrenChanged(self.children, complete=True))
+
+    def set_keys(self, keys: tuple[bytes, ...]) -> None:
+        self.keys = keys
+        if self.running:
+            self.tell(events.KeysChanged(keys))
 
     def receive(self, payload: bytes) -> None:
         if self.core is None:

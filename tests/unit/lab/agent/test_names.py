@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from lab import api
-from lab.agent import names
+from lab.agent import files, names
 from tests.unit.lab.agent import fakes
 
 
@@ -18,17 +19,20 @@ def service(namespace: str, name: str, *addresses: str, uid: str = "") -> dict[s
 
 
 def test_a_service_has_three_names_at_each_of_its_addresses() -> None:
-    text = names.hosts([service("shop", "web", "10.96.0.9", "fd96::9")], {})
+    text = names.lines(service("shop", "web", "10.96.0.9", "fd96::9"))
     name = "web.shop web.shop.svc web.shop.svc.cluster.local"
-    assert text == f"{names.LOCAL}10.96.0.9 {name}\nfd96::9 {name}\n"
+    assert text == f"10.96.0.9 {name}\nfd96::9 {name}\n"
 
 
 def test_a_headless_service_and_one_without_address_have_no_names() -> None:
     nameless = {"metadata": {"namespace": "a", "name": "b"}, "spec": {"type": "ExternalName"}}
-    assert names.hosts([service("shop", "db", "None"), nameless], {}) == names.LOCAL
+    assert names.lines(service("shop", "db", "None")) == ""
+    assert names.lines(nameless) == ""
 
 
-def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Path) -> None:
+def test_the_file_follows_the_services_and_the_api_server_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kubernetes = service("default", "kubernetes", "10.96.0.1")
     gone = service("shop", "web", "10.96.0.9")
 
@@ -42,10 +46,22 @@ def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Pat
             return httpx.Response(200, json={**body, "items": items})
         if request.url.params["resourceVersion"] == "1":
             await seen.wait()
-            gone["metadata"]["resourceVersion"] = "2"
-            return httpx.Response(200, text=json.dumps({"type": "DELETED", "object": gone}))
+            told = []
+            for version, kind, which in (("2", "MODIFIED", gone), ("3", "DELETED", gone)):
+                which["metadata"]["resourceVersion"] = version
+                told.append(json.dumps({"type": kind, "object": which}))
+            return httpx.Response(200, text="\n".join(told))
         await asyncio.Event().wait()
         raise AssertionError
+
+    written: list[bytes] = []
+
+    def write(path: Path, content: bytes) -> None:
+        if path.name == names.HOSTS:
+            written.append(content)
+        path.write_bytes(content)
+
+    monkeypatch.setattr(files, "replace", write)
 
     async def run() -> tuple[str, str]:
         transport = httpx.MockTransport(handle)
@@ -70,4 +86,5 @@ def test_the_file_follows_the_services_and_the_api_server_is_found(tmp_path: Pat
     assert "web.shop" in first
     assert "10.77.0.1 registry.test\n" in first
     assert "web.shop" not in second
+    assert len(written) == 2  # a change that is not of a name writes nothing
     assert "10.96.0.1 kubernetes.default " in second
