@@ -23,7 +23,7 @@ def main() -> int:
     """Serve until SIGTERM; return 2 when a setting cannot be used."""
     try:
         chosen = settings.read(sys.argv[1:], os.environ)
-        logs.configure(form=chosen.log_form, level=chosen.log_level)
+        logs.configure(form=chosen.log_format, level=chosen.log_level)
         config = _config(chosen)
         hooks = _listen(chosen)
     except errors.SettingsError as error:

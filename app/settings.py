@@ -25,7 +25,7 @@ class Settings:
     host: str = listening.EVERYWHERE  # a webhook is there to be reached
     port: int = 8080
     max_body_bytes: int = MAX_BODY_BYTES
-    log_form: str = "json"
+    log_format: str = "json"
     log_level: str = "info"
     annotation_prefix: str = names.GROUP
     annotation_aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -65,7 +65,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         host=texts.get("host", _DEFAULTS.host),
         port=_number(texts, "port", _DEFAULTS.port, least=0, most=_MAX_PORT),
         max_body_bytes=_number(texts, "max_body_bytes", MAX_BODY_BYTES, most=1 << 31),
-        log_form=_one_of(texts, "log_form", ("json", "console")),
+        log_format=_one_of(texts, "log_format", ("json", "console")),
         log_level=_one_of(texts, "log_level", ("info", "debug", "warning", "error")),
         annotation_prefix=texts.get("annotation_prefix", names.GROUP),
         annotation_aliases=_aliases(texts.get("annotation_aliases", "")),
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--port", help=f"TCP port to listen on (default: {_DEFAULTS.port})")
     add("--max-body-bytes", help=f"larger requests get 413 (default: {MAX_BODY_BYTES})")
-    add("--log-form", help="json or console (default: json)")
+    add("--log-format", help="json or console (default: json)")
     add("--log-level", help="debug, info, warning or error (default: info)")
     add(
         "--annotation-prefix",

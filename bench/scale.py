@@ -22,7 +22,7 @@ QUICK_SIZES: Final = (0, 20)
 BUSY_AT: Final = 300  # the size at which the churn, the outage and the rest are measured
 SAMPLES: Final = 15
 BETWEEN_S: Final = 1.0  # without a write, before the next sample
-SETTLED_S: Final = 10.0  # speakers tell later, and paced, what they announce
+SETTLED_S: Final = 10.0  # without a write: speakers tell later, and paced, what they announce
 CHURN: Final = 50
 CHURN_S: Final = 10.0
 OUTAGE_S: Final = 60.0
@@ -73,9 +73,13 @@ class Bench:
         if missing:
             before = len(self.services.states)
             scenario.say(f"from {before} to {size} Services ...")
-            took = await self._timed_growth(missing)
-            self._row(f"{missing} Services at once, beside {before}: until all are right", [took])
-        await self.services.quiet(BETWEEN_S)
+            what = f"{missing} Services at once, beside {before}"
+            self._row(f"{what}: until all are right", [await self._timed_growth(missing)])
+            # Metacontroller has still to look at every change that the speakers have written.
+            (name,) = self._names(1)
+            state = await one_more(self.services, name)
+            self._row(f"{what}: create to 3 children of the next", [state.children_s])
+        await self.services.quiet(SETTLED_S)
 
     async def _timed_growth(self, missing: int) -> float:
         began = asyncio.get_running_loop().time()

@@ -13,10 +13,10 @@ def test_idle_connections_outlive_those_of_metacontroller():
 
 
 def test_each_setting_has_a_flag_and_a_variable():
-    from_flags = settings.read(["--port", "9", "--log-form", "console", "--host", "::"], {})
-    environment = {"L2LB_PORT": "9", "L2LB_LOG_FORM": "console", "L2LB_HOST": "::"}
+    from_flags = settings.read(["--port", "9", "--log-format", "console", "--host", "::"], {})
+    environment = {"L2LB_PORT": "9", "L2LB_LOG_FORMAT": "console", "L2LB_HOST": "::"}
     assert from_flags == settings.read([], environment)
-    assert (from_flags.port, from_flags.log_form, from_flags.host) == (9, "console", "::")
+    assert (from_flags.port, from_flags.log_format, from_flags.host) == (9, "console", "::")
 
 
 def test_a_flag_wins_over_its_variable():
@@ -35,7 +35,7 @@ def test_aliases_are_pairs():
         (["--port", "http"], "--port is 'http': write a whole number"),
         (["--port", "65536"], "--port is '65536'"),
         (["--max-body-bytes", "0"], "--max-body-bytes is '0'"),
-        (["--log-form", "xml"], "--log-form is 'xml': write one of json, console"),
+        (["--log-format", "xml"], "--log-format is 'xml': write one of json, console"),
         (["--log-level", "loud"], "--log-level is 'loud'"),
         (["--tls-cert", "a.pem"], "--tls-cert and --tls-key go together"),
         (["--annotation-prefix", ""], "--annotation-prefix is empty"),
