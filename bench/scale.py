@@ -23,6 +23,7 @@ BUSY_AT: Final = 300  # the size at which the churn, the outage and the rest are
 SAMPLES: Final = 15
 BETWEEN_S: Final = 1.0  # without a write, before the next sample
 SETTLED_S: Final = 10.0  # without a write: speakers tell later, and paced, what they announce
+FAILED_BACK_S: Final = 45.0  # without a write: what has moved goes back after 30 s
 CHURN: Final = 50
 CHURN_S: Final = 10.0
 OUTAGE_S: Final = 60.0
@@ -152,7 +153,7 @@ class Bench:
         """Count writes and processor time while nobody wants anything."""
         seconds = QUICK_REST_S if self.options.quick else REST_S
         size = len(self.services.states)
-        await self.services.quiet(SETTLED_S)
+        await self.services.quiet(FAILED_BACK_S)
         scenario.say(f"at rest for {seconds:.0f} s ...")
         version = await self._balancer_version()
         writes = self.services.writes

@@ -16,6 +16,8 @@ from speaker.cluster import api, cache, reports, watch
 from speaker.protocol import events
 
 CACHE_AFTER_S: Final = 1.0  # changes within this are written together
+CACHE_SHARE: Final = 50.0  # so many times what a write took lie between two, but no more than
+CACHE_WITHIN_S: Final = 30.0
 KEYS_EVERY_S: Final = 5.0
 CONSIDER_EVERY_S: Final = 0.2  # what each child should say is looked at no more often
 POLL_EVERY_S: Final = 1.0
@@ -49,10 +51,14 @@ class CacheWriter:
             children = list(self._known.children.by_key.values())
             balancers = list(self._known.balancers.by_name.values())
             node = self._known.node
+            began = time.monotonic()
             try:
                 await asyncio.to_thread(self._file.write, children, balancers, node)
             except errors.SpeakerError as error:
                 self._log.warning("cache", error=str(error))
+            # A thousand children take a tenth of a second, of which the heartbeats need each part.
+            took_s = time.monotonic() - began
+            await asyncio.sleep(min(CACHE_SHARE * took_s, CACHE_WITHIN_S))
 
 
 class ReportWriter:

@@ -50,6 +50,8 @@ class Segment:
         self._voice = Voice(interface, own, codec, self._peers, now)
         self._contests: dict[bytes, Contest] = {}
         self._claims: dict[bytes, claimset.Claim] = {}
+        self._claims_stale = False  # a list or a holding has changed since
+        self._declines = False  # any of the addresses
         self._listen_until = now + const.DEAD_AFTER_INTERVALS * own.base_interval_s
         self._cold_until = now + const.COLD_START_S
         self._well_since = now
@@ -146,6 +148,8 @@ class Segment:
             actions += self._release(contest, ReleaseCause.DELETED)
             actions += self._clear(contest)
         if concerned or gone:
+            self._claims_stale = True
+            self._declines = any(contest.listed.declined for contest in self._contests.values())
             actions += self._look(concerned, now)
         return actions
 
@@ -251,6 +255,7 @@ class Segment:
             elif step is not Look.WAIT:
                 taken.append(Take(contest.address, self.name, step, contest.last_holder))
                 contest.take(self._own.node, now + self._voice.interval_s)
+                self._claims_stale = True
             if contest.proven:
                 rest += self._clear(contest)
         said = self._state_claims(now)
@@ -262,6 +267,9 @@ class Segment:
         return [*released, *said, *taken, *rest]
 
     def _state_claims(self, now: float) -> Sequence[Action]:
+        if not self._claims_stale:
+            return ()
+        self._claims_stale = False
         claims = {
             key: contest.claim()
             for key, contest in self._contests.items()
@@ -342,6 +350,8 @@ class Segment:
         )
 
     def _declined(self) -> dict[bytes, claimset.Claim]:
+        if not self._declines:
+            return {}
         return {
             key: contest.claim()
             for key, contest in self._contests.items()
@@ -365,6 +375,7 @@ class Segment:
         if not contest.held:
             return []
         contest.release(to)
+        self._claims_stale = True
         return [Release(contest.address, self.name, cause, to)]
 
     def _clear(self, contest: Contest) -> list[Action]:
