@@ -2,7 +2,9 @@
 """`/hooks/service/customize`: a Service's sync must see its children.
 
 Metacontroller asks for every Service of the cluster, ours or not, one after another, and keeps
-the answer by UID: so it depends on namespace and UID alone, and takes no time.
+the answer by UID: so it depends only on what never changes, and takes no time. Of each Service that
+changes it then looks up who is to see it, through the answers of all. A child is to see nothing,
+and most Services are children.
 """
 
 import msgspec
@@ -21,9 +23,12 @@ def respond(body: bytes, context: call.Call) -> call.Answer:
     del context
     parent = hooks.needed(kubernetes.NAMED, hooks.split(REQUEST, body).parent, "parent")
     try:
-        namespace, _, uid = user.identity(parent.get("metadata") or {})
+        metadata = parent.get("metadata") or {}
+        namespace, _, uid = user.identity(metadata)
     except errors.ObjectError as error:
         raise errors.MalformedRequestError(f"the parent Service cannot be read: {error}") from None
+    if (metadata.get("labels") or {}).get(names.PROXY_NAME_LABEL) == names.PROXY_NAME:
+        return call.Answer(body={"relatedResources": []})
     return call.Answer(
         body={
             "relatedResources": [

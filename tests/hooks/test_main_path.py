@@ -14,6 +14,21 @@ def test_a_service_that_asks_for_three_addresses_gets_them_on_three_nodes(world)
     assert (condition["status"], condition["reason"]) == ("True", "Assigned")
 
 
+def test_a_service_is_to_see_its_children_and_a_child_nothing(world):
+    service = requests.service("web")
+    world.add(service)
+    world.settle()
+    (rule,) = world.hooks.answer("service/customize", requests.customize(service))[
+        "relatedResources"
+    ]
+    wanted = rule["labelSelector"]["matchLabels"].items()
+    assert world.children
+    for child in world.children.values():
+        assert wanted <= child["metadata"]["labels"].items()
+        seen = world.hooks.answer("service/customize", requests.customize(child))
+        assert seen == {"relatedResources": []}
+
+
 def test_the_status_says_ip_mode_vip(world):
     world.add(requests.service("web"))
     world.settle()
