@@ -56,7 +56,7 @@ class CacheWriter:
                 await asyncio.to_thread(self._file.write, children, balancers, node)
             except errors.SpeakerError as error:
                 self._log.warning("cache", error=str(error))
-            # A thousand children take a tenth of a second, of which the heartbeats need each part.
+            # Many children take long, and the thread that speaks on the wire waits for its turns.
             took_s = time.monotonic() - began
             await asyncio.sleep(min(CACHE_SHARE * took_s, CACHE_WITHIN_S))
 

@@ -69,17 +69,17 @@ class Knowledge:
 
     def complaints(self) -> list[str]:
         """Return what could not be read, which children are not allowed, and what defeats us."""
-        outside = [
+        not_allowed = [
             f"child Service {one.namespace}/{one.name}: {one.address} is not announced: "
-            + self._not_allowed(one)
+            + self._why_not_allowed(one)
             for one in (known.child for known in self.children.by_key.values())
             if self.balancers.complete and not self.balancers.allow(one)
         ]
         unread = [*self.children.complaints.values(), *self.balancers.complaints.values()]
         wrong = ipvs.complaint(self.links)
-        return sorted(unread + outside + ([wrong] if wrong else []))
+        return sorted(unread + not_allowed + ([wrong] if wrong else []))
 
-    def _not_allowed(self, one: child.Child) -> str:
+    def _why_not_allowed(self, one: child.Child) -> str:
         if not self.balancers.has(one.balancer):
             return f"there is no L2LoadBalancer {one.balancer}"
         return "it is in no balancer's addressPool"

@@ -4,7 +4,7 @@
 Metacontroller asks for every Service of the cluster, ours or not, one after another, and keeps
 the answer by UID: so it depends only on what never changes, and takes no time. Of each Service that
 changes it then looks up who is to see it, through the answers of all. A child is to see nothing,
-and most Services are children.
+and most Services are children; by admission policy the label that says so is nobody else's to set.
 """
 
 import msgspec

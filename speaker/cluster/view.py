@@ -136,7 +136,7 @@ class Balancers:
 
     def apply(self, event: watch.Event) -> bool:
         """Take an event in; True when something changed."""
-        before = (self.complete, dict(self.by_name))
+        before = (self.complete, dict(self.by_name), dict(self.complaints))
         self._allowed.clear()
         if isinstance(event, watch.Snapshot):
             self.complete = True
@@ -150,7 +150,7 @@ class Balancers:
             self.complaints.pop(event.key[1], None)
         else:
             self._read(event.key[1], event.manifest)
-        return before != (self.complete, self.by_name)
+        return before != (self.complete, self.by_name, self.complaints)
 
     def allow(self, one: child.Child) -> bool:
         """Whether the child's balancer exists, and some balancer's pool holds its address.

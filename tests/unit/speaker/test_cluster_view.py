@@ -191,6 +191,16 @@ def test_an_address_stays_while_a_pool_is_split_or_its_balancer_cannot_be_read()
     assert balancers.allow(a_child())
 
 
+def test_a_balancer_that_never_could_be_read_comes_and_goes_as_a_change() -> None:
+    balancers = view.Balancers()
+    balancers.apply(snapshot(balancer("other")))
+    assert not balancers.allow(a_child())
+    assert balancers.apply(changed(balancer(addressPool=5)))
+    assert balancers.allow(a_child())
+    assert balancers.apply(watch.Deleted(("", "front")))
+    assert not balancers.allow(a_child())
+
+
 @pytest.mark.parametrize(
     ("conditions", "ready"),
     [
