@@ -94,7 +94,7 @@ class Daemon:
         self._loop.set_exception_handler(self._on_callback_failure)
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.leave)
-        followed = links_watch.LinkWatch(self._on_links)
+        followed = links_watch.LinkWatch(self._on_links, self._on_links_unknown)
         server = await self._serve()
         self._log.info("started", node=self._settings.node, group=self._settings.group)
         tasks = [asyncio.create_task(work) for work in self._background()]
@@ -214,6 +214,11 @@ class Daemon:
     def _on_links(self, links: table.Table) -> None:
         self.known.links = links
         self._refresh()
+
+    def _on_links_unknown(self, why: str) -> None:
+        self._log.warning(
+            "links", error=f"the kernel told not all of them: {why}", then="asks again"
+        )
 
     async def _use_cache(self) -> None:
         """Go on with what the cache holds if the API server gives no lists soon."""

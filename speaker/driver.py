@@ -207,7 +207,15 @@ class Driver:
             return
         for action in actions:
             self._act(action, now)
+            self._beat_meanwhile()
         self._acted = True
+
+    def _beat_meanwhile(self) -> None:
+        """Send our heartbeat if it is due: a thousand addresses to take or release take long."""
+        now = self._clock()
+        if now >= self.core.next_deadline:
+            for beat in self.core.handle(events.Tick(drained=False), now):
+                self._act(beat, now)
 
     def _act(self, action: events.Action, now: float) -> None:
         match action:
@@ -240,9 +248,9 @@ class Driver:
         now, until = self._clock(), self._until()
         while True:
             ended = [
-                events.Probed(outcome.address, name, outcome.answered_by)
+                events.Probed(name, {one.address: one.answered_by for one in outcomes})
                 for name, opened in self.segments.items()
-                for outcome in opened.work(now, until)
+                if (outcomes := opened.work(now, until))
             ]
             if not ended:
                 break

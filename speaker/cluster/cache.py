@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from speaker import errors
@@ -63,17 +63,12 @@ class Cache:
         """Replace the file; raises SpeakerError when that fails, and the old one stands."""
         if self._path is None:
             return
-        content = {
-            "format": _FORMAT,
-            "children": [view.child_manifest(known) for known in children],
-            "balancers": [view.balancer_manifest(balancer) for balancer in balancers],
-            "node": None if node is None else view.node_manifest(node),
-        }
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
                 try:
-                    file.write(json.dumps(content, separators=(",", ":")).encode())
+                    for text in _texts(children, balancers, node):
+                        file.write(text.encode())
                     file.flush()
                     os.fsync(file.fileno())
                     pathlib.Path(file.name).replace(self._path)
@@ -85,6 +80,33 @@ class Cache:
                 f"cache {self._path} can not be written ({error}): a restart while the API "
                 "server is away would announce nothing"
             ) from error
+
+
+def _texts(
+    children: Iterable[view.KnownChild],
+    balancers: Iterable[view.Balancer],
+    node: view.OwnNode | None,
+) -> Iterator[str]:
+    """Yield the file's content object by object.
+
+    A thread that encodes all of it in one call lets no other thread run meanwhile, and one of them
+    has to beat.
+    """
+    yield f'{{"format":{_FORMAT},"node":'
+    yield _json(None if node is None else view.node_manifest(node))
+    for name, manifests in (
+        ("children", map(view.child_manifest, children)),
+        ("balancers", map(view.balancer_manifest, balancers)),
+    ):
+        yield f',"{name}":['
+        for number, manifest in enumerate(manifests):
+            yield ("," if number else "") + _json(manifest)
+        yield "]"
+    yield "}"
+
+
+def _json(manifest: api.Manifest | None) -> str:
+    return json.dumps(manifest, separators=(",", ":"))
 
 
 def _snapshot(manifests: list[api.Manifest]) -> watch.Snapshot:

@@ -93,23 +93,29 @@ class Children:
         self.complaints: dict[watch.Key, str] = {}
 
     def apply(self, event: watch.Event) -> bool:
-        """Take an event in; True when something that the election is told has changed."""
+        """Take an event in; True when it changes what the election is told, or a complaint."""
         if isinstance(event, watch.Snapshot):
             before = {key: known.told for key, known in self.by_key.items()}
+            complained = dict(self.complaints)
             was_complete, self.complete = self.complete, True
             for key in self.by_key.keys() - event.objects.keys():
                 del self.by_key[key]
             self.complaints.clear()
             for key, manifest in event.objects.items():
                 self._read(key, manifest)
-            return not was_complete or before != {k: c.told for k, c in self.by_key.items()}
+            now = {key: known.told for key, known in self.by_key.items()}
+            return (True, complained, before) != (was_complete, self.complaints, now)
+        before_it = self._of(event.key)
         if isinstance(event, watch.Deleted):
             self.complaints.pop(event.key, None)
-            return self.by_key.pop(event.key, None) is not None
-        old = self.by_key.get(event.key)
-        self._read(event.key, event.manifest)
-        new = self.by_key.get(event.key)
-        return (old and old.told) != (new and new.told)
+            self.by_key.pop(event.key, None)
+        else:
+            self._read(event.key, event.manifest)
+        return self._of(event.key) != before_it
+
+    def _of(self, key: watch.Key) -> tuple[Told | None, str | None]:
+        known = self.by_key.get(key)
+        return None if known is None else known.told, self.complaints.get(key)
 
     def _read(self, key: watch.Key, manifest: api.Manifest) -> None:
         old = self.by_key.get(key)

@@ -5,8 +5,10 @@ Source: rtnetlink(7), Linux include/uapi/linux/rtnetlink.h and if_link.h. A smal
 six messages that matter here costs a hundredth of the memory of a whole netlink library.
 """
 
+import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -101,14 +103,16 @@ def messages(datagram: bytes) -> Iterator[Message]:
         offset += (length + 3) & ~3
 
 
-def is_whole(end: Message) -> bool:
-    """Whether the message that ends a dump says that all was told.
+def fault(end: Message) -> str | None:
+    """Return why a dump is not whole, by the message that ends it; None when all was told.
 
     NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)). Of a table
     that changed meanwhile entries may have been passed over.
     """
-    interrupted = end.flags & _NLM_F_DUMP_INTR
-    return end.type == NLMSG_DONE and not interrupted and not any(end.body[:4])
+    number = -int.from_bytes(end.body[:4], sys.byteorder, signed=True)
+    if number or end.type != NLMSG_DONE:
+        return os.strerror(number)
+    return "it changed meanwhile" if end.flags & _NLM_F_DUMP_INTR else None
 
 
 def parse_link(body: bytes) -> table.Link | None:

@@ -19,14 +19,22 @@ _BATCH: Final = 64  # datagrams read before the event loop has its turn again
 _DATAGRAM_B: Final = 1 << 16
 _RECEIVE_BUFFER_B: Final = 1 << 20
 REPEAT_AFTER_S: Final = 1.0  # a dump that the kernel has refused or not finished
+_WORTH_TELLING: Final = 3  # one that changed while it was told is nothing strange
 _DUMPS: Final = (rtnetlink.RTM_GETLINK, rtnetlink.RTM_GETADDR, rtnetlink.RTM_GETROUTE)
 
 
 class LinkWatch:
-    """Calls `changed` with a new table at each change, first when the first dump is complete."""
+    """Calls `changed` with a new table at each change, first when the first dump is complete.
 
-    def __init__(self, changed: Callable[[table.Table], None]) -> None:
+    `failed` is told why no dump has been for some seconds.
+    """
+
+    def __init__(
+        self, changed: Callable[[table.Table], None], failed: Callable[[str], None]
+    ) -> None:
         self._changed = changed
+        self._failed = failed
+        self._incomplete = 0  # dumps in a row
         self._loop = asyncio.get_running_loop()
         self._sequences = itertools.count(1)
         self._links: dict[int, table.Link] = {}
@@ -123,12 +131,17 @@ class LinkWatch:
                 elif route is not None:
                     self._routes_stale = True
             case rtnetlink.NLMSG_DONE | rtnetlink.NLMSG_ERROR if dumped:
-                if rtnetlink.is_whole(message):
+                fault = rtnetlink.fault(message)
+                if fault is None:
                     self._ask()
                 elif self._repeat is None:  # what was shown stands until then
                     self._repeat = self._loop.call_later(REPEAT_AFTER_S, self._begin_anew)
+                    self._incomplete += 1
+                    if self._incomplete == _WORTH_TELLING:
+                        self._failed(fault)
 
     def _show(self) -> None:
+        self._incomplete = 0
         best = {
             version: min((r for r in self._routes if r.version == version), default=None)
             for version in pool.VERSIONS

@@ -134,7 +134,7 @@ class Core:
             case Probed():
                 probed = self._segments.get(event.interface)
                 if probed is not None:
-                    actions += probed.probed(event.address, event.answered_by, now)
+                    actions += probed.probed(event.answers, now)
             case Stalled():
                 self._own.well_since = now
                 for segment in self._segments.values():

@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import ipaddress
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -165,11 +168,13 @@ class KeysChanged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probed:
-    """The outcome of a `Probe`: the MAC that answered for the address, or None."""
+    """The outcomes of `Probe`s: for each address the MAC that answered for it, or None.
 
-    address: Address
+    Those that ended together are told together, as each change of what is held is told to all.
+    """
+
     interface: str
-    answered_by: bytes | None
+    answers: Mapping[Address, bytes | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

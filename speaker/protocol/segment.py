@@ -29,7 +29,7 @@ from speaker.protocol.liveness import Peers
 from speaker.protocol.voice import Own, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Segment:
@@ -161,26 +161,28 @@ class Segment:
         """Name the keys that the codec accepts now."""
         self._voice.introduce(self.mac)
 
-    def probed(self, address: Address, answered_by: bytes | None, now: float) -> Sequence[Action]:
-        """Take in the outcome of a probe."""
-        key = address.packed
-        contest = self._contests.get(key)
-        if contest is None or not contest.probing:
-            return ()
-        contest.probing = False
+    def probed(self, answers: Mapping[Address, bytes | None], now: float) -> Sequence[Action]:
+        """Take in the outcomes of probes."""
         actions: list[Action] = []
-        if answered_by is None:
-            contest.found_free = True
-            actions += self._clear(contest)
-        elif any(peer.tail.mac == answered_by for peer in self._peers):
-            contest.probe_at = now + const.PASSED_OVER_AFTER_S
-        else:
-            contest.probe_at = now + const.PROBE_AGAIN_S
-            report = self._round(now).judge(contest, self.name, answered_by)
-            if report is not None and contest.reported != report:
-                contest.reported = report
-                actions.append(report)
-        return [*self._look((key,), now), *actions]
+        concerned: list[bytes] = []
+        for address, answered_by in answers.items():
+            contest = self._contests.get(address.packed)
+            if contest is None or not contest.probing:
+                continue
+            concerned.append(address.packed)
+            contest.probing = False
+            if answered_by is None:
+                contest.found_free = True
+                actions += self._clear(contest)
+            elif any(peer.tail.mac == answered_by for peer in self._peers):
+                contest.probe_at = now + const.PASSED_OVER_AFTER_S
+            else:
+                contest.probe_at = now + const.PROBE_AGAIN_S
+                report = self._round(now).judge(contest, self.name, answered_by)
+                if report is not None and contest.reported != report:
+                    contest.reported = report
+                    actions.append(report)
+        return [*self._look(concerned, now), *actions] if concerned else ()
 
     def fence(self, now: float) -> Sequence[Action]:
         """Hold nothing, believe nobody, listen anew."""

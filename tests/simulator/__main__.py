@@ -32,23 +32,34 @@ class Seeded:
 
 
 def trouble(
-    seed: int, *, size: int, addresses: int, steps: int, network: world.Network
-) -> invariants.Monitor:
-    """One long scenario; AssertionError when an invariant breaks."""
+    seed: int, *, size: int, addresses: int, steps: int, networks: Sequence[world.Network]
+) -> list[invariants.Monitor]:
+    """One long scenario; AssertionError when an invariant breaks on one of the segments."""
+    network, *others = networks
     lossy = network.loss or network.reorder or network.duplicate
-    made = scenario.start(Seeded(seed), size=size, addresses=addresses, seed=seed, network=network)
-    monitor = invariants.Monitor(made.world, invariants.LOSSY if lossy else invariants.LOSSLESS)
+    bounds = invariants.LOSSY if lossy else invariants.LOSSLESS
+    made = scenario.start(
+        Seeded(seed),
+        size=size,
+        addresses=addresses,
+        seed=seed,
+        network=network,
+        more={f"eth{number}": other for number, other in enumerate(others, start=1)},
+    )
+    monitors = [invariants.Monitor(made.world, bounds, name) for name in made.world.networks]
     try:
         for _ in range(steps):
             made.step()
-            monitor.check()
+            for monitor in monitors:
+                monitor.check()
         made.mend()
-        monitor.check()
+        for monitor in monitors:
+            monitor.check()
         made.check_rest()
     except AssertionError as error:
         error.add_note("\n".join([f"seed {seed}", *made.done[-15:]]))
         raise
-    return monitor
+    return monitors
 
 
 def losses(seed: int, *, size: int, hours: float, loss: float) -> tuple[int, int]:
@@ -72,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=5)
     parser.add_argument("--addresses", type=int, default=5)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--segments", type=int, default=1, help="trouble: of each speaker")
     parser.add_argument("--hours", type=float, default=1.0, help="losses: of virtual time")
     parser.add_argument("--loss", type=float, default=0.0)
     parser.add_argument(
@@ -94,25 +106,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(dead > allowed)
     worst_two = worst_none = virtual = 0.0
     for seed in range(options.first_seed, options.first_seed + options.runs):
-        network = world.Network(loss=options.loss)
-        if options.rough:
-            network = world.Network(options.loss, (0.0001, 0.003), 0.05, reorder=True)
-        monitor = trouble(
+        monitors = trouble(
             seed,
             size=options.size,
             addresses=options.addresses,
             steps=options.steps,
-            network=network,
+            networks=[_network(options) for _ in range(options.segments)],
         )
-        virtual += monitor.world.now - world.EPOCH_S
-        worst_two = max(worst_two, monitor.worst_two_s)
-        worst_none = max(worst_none, monitor.worst_none_s)
+        virtual += monitors[0].world.now - world.EPOCH_S
+        worst_two = max(worst_two, *(monitor.worst_two_s for monitor in monitors))
+        worst_none = max(worst_none, *(monitor.worst_none_s for monitor in monitors))
     sys.stdout.write(
         f"{options.runs} runs, {virtual:.0f} s of virtual time in"
         f" {time.perf_counter() - began:.0f} s: two holders for at most {worst_two:.3f} s,"
         f" nobody for at most {worst_none:.3f} s\n"
     )
     return 0
+
+
+def _network(options: argparse.Namespace) -> world.Network:
+    if options.rough:
+        return world.Network(options.loss, (0.0001, 0.003), 0.05, reorder=True)
+    return world.Network(loss=options.loss)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from tests.simulator.world import INTERFACE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -21,7 +23,7 @@ class Bounds:
     # An unheard node that is listed earlier is waited for, for 1 s; then a candidate in its cold
     # start, or whose probe is answered, is passed over after 1 s; then we probe.
     no_holder_s: float = 2.4
-    # A speaker younger than this is still in its cold start and owes nothing yet.
+    # A speaker younger than this on a segment is still in its cold start and owes nothing yet.
     candidate_age_s: float = 4.0
 
 
@@ -30,15 +32,16 @@ LOSSY = Bounds(two_holders_s=2.0, no_holder_s=2.8)
 
 
 class Monitor:
-    """Watches a world for two holders who could hear each other, and for nobody at all.
+    """Watches a segment for two holders who could hear each other, and for nobody at all.
 
     A clock runs while an address is in a wrong state; changes from outside (a cut, a pause, a new
     list) start it again, because they are what the bound is counted from.
     """
 
-    def __init__(self, world: World, bounds: Bounds = LOSSLESS) -> None:
+    def __init__(self, world: World, bounds: Bounds = LOSSLESS, interface: str = INTERFACE) -> None:
         self.world = world
         self.bounds = bounds
+        self.interface = interface
         self.worst_two_s = self.worst_none_s = 0.0
         self._two_since: dict[events.Address, float] = {}
         self._none_since: dict[tuple[events.Address, frozenset[str]], float] = {}
@@ -53,7 +56,7 @@ class Monitor:
         for looked, since in self._two_since.items():
             self.worst_two_s = max(self.worst_two_s, now - since)
             assert now - since <= self.bounds.two_holders_s, self._report(
-                f"{looked} was held by {self.world.holders(looked)}"
+                f"{looked} was held by {self.world.holders(looked, self.interface)}"
             )
         for (looked, side), since in self._none_since.items():
             self.worst_none_s = max(self.worst_none_s, now - since)
@@ -68,16 +71,21 @@ class Monitor:
                 self._none_since.clear()
             self._look(self._addresses())
 
+    @property
+    def _cut(self) -> set[tuple[str, str]]:
+        return self.world.networks[self.interface].cut
+
     def _addresses(self) -> list[events.Address]:
         found = {c.address: None for n in self.world.nodes.values() for c in n.children}
-        return [*found, *(a for n in self.world.nodes.values() for a in n.held if a not in found)]
+        held = [a for n in self.world.nodes.values() for a in n.held_on[self.interface]]
+        return [*found, *(address for address in held if address not in found)]
 
     def _look(self, addresses: Iterable[events.Address | None]) -> None:
         now = self.world.now
         sides = list(self._sides())
         for looked in addresses:
             assert looked is not None
-            holders = self.world.holders(looked)
+            holders = self.world.holders(looked, self.interface)
             if any(self._hear_each_other(a, b) for a in holders for b in holders if a < b):
                 self._two_since.setdefault(looked, now)
             else:
@@ -90,20 +98,26 @@ class Monitor:
                     self._none_since.pop((looked, side), None)
 
     def _owes(self, node: Node, looked: events.Address) -> bool:
-        if not node.running or self.world.now - node.started_at < self.bounds.candidate_age_s:
+        if not node.running or self.interface in node.down:
+            return False
+        since = max(node.started_at, node.up_since[self.interface])
+        if self.world.now - since < self.bounds.candidate_age_s:
             return False
         return not node.leaving and any(
-            child.address == looked and node.name in child.nodes and not child.declined
+            child.address == looked
+            and node.name in child.nodes
+            and self.interface in child.interfaces
+            and not child.declined
             for child in node.children
         )
 
     def _hear_each_other(self, a: str, b: str) -> bool:
-        cut = self.world.network.cut
+        cut = self._cut
         return (a, b) not in cut and (b, a) not in cut
 
     def _sides(self) -> Iterator[frozenset[str]]:
         """The connected parts of the segment; a link that is cut one way still connects."""
-        cut = self.world.network.cut
+        cut = self._cut
         left = set(self.world.nodes)
         while left:
             side = {left.pop()}
@@ -118,4 +132,5 @@ class Monitor:
 
     def _report(self, what: str) -> str:
         history = "\n".join(f"{when:.4f} {node} {action}" for when, node, action in self.world.log)
-        return f"{history}\n{what} for too long at {self.world.now:.4f}"
+        where = f"on {self.interface} for too long at {self.world.now:.4f}"
+        return f"{history}\n{what} {where}"

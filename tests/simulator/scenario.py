@@ -15,7 +15,7 @@ from speaker.protocol import events
 from tests.simulator import world as worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class Chooser(Protocol):
@@ -34,6 +34,7 @@ TROUBLES = (
     "pause",
     "resume",
     "unplug",
+    "carrier",
     "partition",
     "one-way",
     "heal",
@@ -88,11 +89,14 @@ class Scenario:
         """End all trouble and let the cluster come to rest."""
         self.world.heal()
         for node in self.world.nodes.values():
+            for interface in sorted(node.down):
+                node.set_carrier(interface, up=True)
             if node.paused:
                 node.resume()
             if node.core is None:
                 node.start()
-        self.world.network.loss = 0.0
+        for network in self.world.networks.values():
+            network.loss = 0.0
         self.world.run(20.0)
 
     def check_rest(self) -> None:
@@ -102,14 +106,16 @@ class Scenario:
             candidates = [
                 name for name in child.nodes if child.address not in self.declined.get(name, ())
             ]
-            holders = self.world.holders(child.address)
-            assert len(holders) == bool(candidates), f"{child} is held by {holders}"
-            if candidates:
-                best = min(nodes[name].rank for name in candidates)
-                preferred = nodes[child.nodes[0]]
-                assert nodes[holders[0]].rank == best, f"{child} is held by {holders[0]}"
-                if child.nodes[0] in candidates and preferred.rank == best:
-                    assert holders == [preferred.name], f"{child} is held by {holders}"
+            for interface in child.interfaces:
+                holders = self.world.holders(child.address, interface)
+                told = f"{child} is held by {holders} on {interface}"
+                assert len(holders) == bool(candidates), told
+                if candidates:
+                    best = min(nodes[name].rank for name in candidates)
+                    preferred = nodes[child.nodes[0]]
+                    assert nodes[holders[0]].rank == best, told
+                    if child.nodes[0] in candidates and preferred.rank == best:
+                        assert holders == [preferred.name], told
 
     def _kill(self, node: worlds.Node) -> None:
         node.kill()
@@ -134,18 +140,26 @@ class Scenario:
         if node.paused:
             node.resume()
 
+    def _segment(self) -> str:
+        names = sorted(self.world.networks)
+        return self.choose.choice(names) if len(names) > 1 else names[0]
+
     def _unplug(self, node: worlds.Node) -> None:
-        self.world.unplug(node.name)
+        self.world.unplug(node.name, self._segment())
+
+    def _carrier(self, node: worlds.Node) -> None:
+        interface = self._segment()
+        node.set_carrier(interface, up=interface in node.down)
 
     def _partition(self, node: worlds.Node) -> None:
         names = sorted(self.world.nodes)
         split = self.choose.number(1, len(names) - 1)
-        self.world.partition(names[:split], names[split:])
+        self.world.partition(names[:split], names[split:], interface=self._segment())
 
     def _one_way(self, node: worlds.Node) -> None:
         deaf = self.choose.choice(sorted(self.world.nodes))
         if deaf != node.name:
-            self.world.cut((node.name, deaf))
+            self.world.cut((node.name, deaf), interface=self._segment())
 
     def _heal(self, node: worlds.Node) -> None:
         self.world.heal()
@@ -191,7 +205,10 @@ class Scenario:
         number = next(n for n in itertools.count(1) if worlds.address(n) not in used)
         names = sorted(self.world.nodes)
         at = names.index(node.name)
-        self.children.append(worlds.listed(number, *names[at:], *names[:at], failback_delay_s=1.0))
+        nodes = (*names[at:], *names[:at])
+        interfaces = tuple(self.world.networks)
+        new = worlds.listed(number, *nodes, failback_delay_s=1.0, interfaces=interfaces)
+        self.children.append(new)
         self._publish()
 
     def _rotate_keys(self, node: worlds.Node) -> None:
@@ -212,8 +229,9 @@ class Scenario:
     def _replay(self, node: worlds.Node) -> None:
         recorded = list(self.world.recorded)
         start = self.choose.number(0, max(0, len(recorded) - 1))
+        segment = self._segment()
         for payload in recorded[start : start + 50]:
-            node.receive(payload)
+            node.receive(payload, segment)
 
     def _quiet(self, node: worlds.Node) -> None:
         pass
@@ -232,16 +250,23 @@ class Scenario:
 
 
 def start(
-    choose: Chooser, *, size: int, addresses: int, seed: int, network: worlds.Network
+    choose: Chooser,
+    *,
+    size: int,
+    addresses: int,
+    seed: int,
+    network: worlds.Network,
+    more: Mapping[str, worlds.Network] | None = None,
 ) -> Scenario:
-    """A cluster at rest, each address on its own preferred node."""
+    """A cluster at rest, each address on its own preferred node, on each of the segments."""
     names = [f"n{number:02}" for number in range(1, size + 1)]
-    world = worlds.World(names, seed, network)
+    world = worlds.World(names, seed, network, more)
     children = [
         worlds.listed(
             number + 1,
             *(names[number % size :] + names[: number % size])[:16],
             failback_delay_s=1.0,
+            interfaces=tuple(world.networks),
         )
         for number in range(addresses)
     ]

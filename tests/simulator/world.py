@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Virtual time, an unreliable Ethernet segment, and speakers made of the pure core alone."""
+"""Virtual time, unreliable Ethernet segments, and speakers made of the pure core alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from speaker.protocol import events
 from speaker.protocol.core import Core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 INTERFACE = "eth0"
 KEY = bytes(range(32))
@@ -29,7 +29,10 @@ def address(number: int) -> events.Address:
 
 @dataclasses.dataclass
 class Network:
-    """What happens to a frame on its way to one receiver; `cut` holds (sender, receiver) pairs."""
+    """One segment: what happens to a frame on its way to one receiver.
+
+    `cut` holds (sender, receiver) pairs.
+    """
 
     loss: float = 0.0
     delay_s: tuple[float, float] = (0.0001, 0.0003)
@@ -42,6 +45,7 @@ class Network:
 class Node:
     """A node of the cluster: its speaker, if it runs, and what the shell around the core would do.
 
+    It has one interface on each of the world's segments; `down` are those without carrier.
     `lateness_s` is the longest that a timer fires late.
     """
 
@@ -51,8 +55,10 @@ class Node:
         self.mac = b"\x52\x54\x00" + number.to_bytes(3)
         self.core: Core | None = None
         self.paused = False
-        self.held: dict[events.Address, float] = {}
-        self.inbox: collections.deque[bytes] = collections.deque(maxlen=10_000)
+        self.down: set[str] = set()
+        self.up_since = dict.fromkeys(world.networks, -math.inf)
+        self.held_on: dict[str, dict[events.Address, float]] = {name: {} for name in world.networks}
+        self.inbox: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=10_000)
         self.started_at = -math.inf
         self.lateness_s = 0.0
         self.children: tuple[events.Listed, ...] = ()
@@ -69,6 +75,19 @@ class Node:
     def running(self) -> bool:
         return self.core is not None and not self.paused
 
+    @property
+    def held(self) -> dict[events.Address, float]:
+        return self.held_on[INTERFACE]
+
+    @property
+    def interfaces(self) -> events.InterfacesChanged:
+        return events.InterfacesChanged(
+            tuple(
+                events.Interface(name, self.mac, carrier=name not in self.down)
+                for name in self.held_on
+            )
+        )
+
     def start(self, **changed: Any) -> None:
         world = self.world
         config = events.Config(
@@ -81,7 +100,7 @@ class Node:
         self._wake_at = math.inf
         world.moved("start")
         self.tell(
-            events.InterfacesChanged((events.Interface(INTERFACE, self.mac, carrier=True),)),
+            self.interfaces,
             events.FitnessChanged(self.rank, vetoed=False, why=""),
             events.ChildrenChanged(self.children, complete=True),
         )
@@ -95,8 +114,9 @@ class Node:
         self.core = None
         self.paused = False
         self.world.moved("kill")
-        for held in list(self.held):
-            self._drop(held)
+        for interface, held in self.held_on.items():
+            for address in list(held):
+                self._drop(interface, address)
 
     def pause(self) -> None:
         self.paused = True
@@ -110,6 +130,7 @@ class Node:
         self._guard()
         self._drain()
         self.tell(
+            self.interfaces,
             events.KeysChanged(self.keys),
             events.ChildrenChanged(self.children, complete=True),
             events.FitnessChanged(self.rank, vetoed=False, why=""),
@@ -127,13 +148,20 @@ class Node:
         if self.running:
             self.tell(events.KeysChanged(keys))
 
-    def receive(self, payload: bytes) -> None:
-        if self.core is None:
+    def set_carrier(self, interface: str, *, up: bool) -> None:
+        (self.down.discard if up else self.down.add)(interface)
+        self.up_since[interface] = self.world.now
+        self.world.moved("carrier")
+        if self.running:
+            self.tell(self.interfaces)
+
+    def receive(self, payload: bytes, interface: str = INTERFACE) -> None:
+        if self.core is None or interface in self.down:
             return
         if self.paused:
-            self.inbox.append(payload)
+            self.inbox.append((interface, payload))
             return
-        self.tell(events.HeartbeatReceived(INTERFACE, payload))
+        self.tell(events.HeartbeatReceived(interface, payload))
 
     def tell(self, *told: events.Event) -> None:
         for event in told:
@@ -148,7 +176,7 @@ class Node:
 
     def _drain(self) -> None:
         while self.inbox:
-            self.tell(events.HeartbeatReceived(INTERFACE, self.inbox.popleft()))
+            self.tell(events.HeartbeatReceived(*self.inbox.popleft()))
 
     def _schedule(self) -> None:
         if self.core is None or self.core.next_deadline >= self._wake_at:
@@ -176,17 +204,19 @@ class Node:
             world.actions[type(action).__name__] += 1
             match action:
                 case events.SendHeartbeat():
-                    world.send(self.name, action.payload)
+                    world.send(self.name, action.interface, action.payload)
                 case events.Take():
-                    assert action.address not in self.held, "taken twice"
-                    self.held[action.address] = world.now
+                    held = self.held_on[action.interface]
+                    assert action.address not in held, "taken twice"
+                    held[action.address] = world.now
                     world.log.append((world.now, self.name, action))
                     world.moved("take", action.address)
                 case events.Release():
                     world.log.append((world.now, self.name, action))
-                    self._drop(action.address)
+                    self._drop(action.interface, action.address)
                 case events.Probe():
-                    world.at(world.now + 0.2, functools.partial(self._probed, action.address))
+                    probed = functools.partial(self._probed, action.interface, action.address)
+                    world.at(world.now + 0.2, probed)
                 case events.PeerChanged():
                     if action.cause is events.PeerCause.SILENT:
                         world.deaths.append((world.now, self.name, action.node))
@@ -199,29 +229,41 @@ class Node:
                 case _:
                     world.log.append((world.now, self.name, action))
 
-    def _drop(self, held: events.Address) -> None:
-        del self.held[held]
-        self.world.moved("release", held)
+    def _drop(self, interface: str, address: events.Address) -> None:
+        del self.held_on[interface][address]
+        self.world.moved("release", address)
 
-    def _probed(self, probed: events.Address) -> None:
+    def _probed(self, interface: str, probed: events.Address) -> None:
         """Whoever holds the address and can hear us answers, as ARP does; so does a stranger."""
         answer = self.answers.get(probed)
-        cut = self.world.network.cut
+        cut = self.world.networks[interface].cut
         for other in self.world.nodes.values():
             reached = {(self.name, other.name), (other.name, self.name)}.isdisjoint(cut)
+            reached = reached and interface not in self.down | other.down
             reached = reached or self.answered_by_holder_on is other
-            if other is not self and other.running and probed in other.held and reached:
+            holds = other.running and probed in other.held_on[interface]
+            if other is not self and holds and reached:
                 answer = other.mac
         if self.running:
-            self.tell(events.Probed(probed, INTERFACE, answer))
+            self.tell(events.Probed(interface, {probed: answer}))
 
 
 class World:
-    """Runs everything in order of virtual time; the same seed gives the same run."""
+    """Runs everything in order of virtual time; the same seed gives the same run.
 
-    def __init__(self, names: Sequence[str], seed: int = 0, network: Network | None = None) -> None:
+    `more` are segments beside the first, by the name of each node's interface there.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        seed: int = 0,
+        network: Network | None = None,
+        more: Mapping[str, Network] | None = None,
+    ) -> None:
         self.random = random.Random(seed)
         self.network = network or Network()
+        self.networks = {INTERFACE: self.network, **(more or {})}
         self.now = EPOCH_S
         self.nodes = {name: Node(self, name, i) for i, name in enumerate(names, 1)}
         self.actions: collections.Counter[str] = collections.Counter()
@@ -230,7 +272,7 @@ class World:
         self.silences: collections.deque[tuple[str, events.Silence]] = collections.deque(maxlen=99)
         self.recorded: collections.deque[bytes] = collections.deque(maxlen=5_000)
         self.on_move: list[Callable[[str, events.Address | None], None]] = []
-        self._last_arrival: dict[tuple[str, str], float] = {}
+        self._last_arrival: dict[tuple[str, str, str], float] = {}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
 
@@ -251,8 +293,8 @@ class World:
         for each in self.on_move:
             each(what, moved)
 
-    def send(self, sender: str, payload: bytes) -> None:
-        network, rng = self.network, self.random
+    def send(self, sender: str, interface: str, payload: bytes) -> None:
+        network, rng = self.networks[interface], self.random
         self.recorded.append(payload)
         if network.lost is not None and network.lost(sender, payload):
             return
@@ -268,25 +310,29 @@ class World:
             for _ in range(copies):
                 arrival = self.now + low + rng.random() * (high - low)
                 if not network.reorder:
-                    arrival = max(arrival, self._last_arrival.get((sender, name), 0.0))
-                    self._last_arrival[sender, name] = arrival
-                self.at(arrival, functools.partial(node.receive, payload))
+                    way = sender, interface, name
+                    arrival = max(arrival, self._last_arrival.get(way, 0.0))
+                    self._last_arrival[way] = arrival
+                self.at(arrival, functools.partial(node.receive, payload, interface))
 
-    def cut(self, *pairs: tuple[str, str]) -> None:
-        self.network.cut.update(pairs)
+    def cut(self, *pairs: tuple[str, str], interface: str = INTERFACE) -> None:
+        self.networks[interface].cut.update(pairs)
         self.moved("cut")
 
-    def unplug(self, name: str) -> None:
+    def unplug(self, name: str, interface: str = INTERFACE) -> None:
         others = [other for other in self.nodes if other != name]
-        self.cut(*((name, o) for o in others), *((o, name) for o in others))
+        pairs = [*((name, o) for o in others), *((o, name) for o in others)]
+        self.cut(*pairs, interface=interface)
 
-    def partition(self, *sides: Iterable[str]) -> None:
-        self.network.cut.clear()
+    def partition(self, *sides: Iterable[str], interface: str = INTERFACE) -> None:
+        self.networks[interface].cut.clear()
         whole = [set(side) for side in sides]
-        self.cut(*((a, b) for s in whole for t in whole if s is not t for a in s for b in t))
+        pairs = [(a, b) for s in whole for t in whole if s is not t for a in s for b in t]
+        self.cut(*pairs, interface=interface)
 
     def heal(self) -> None:
-        self.network.cut.clear()
+        for network in self.networks.values():
+            network.cut.clear()
         self.moved("heal")
 
     def start(self, children: Iterable[events.Listed] = (), **changed: Any) -> None:
@@ -300,8 +346,9 @@ class World:
         for node in self.nodes.values():
             node.set_children(listed)
 
-    def holders(self, held: events.Address) -> list[str]:
-        return [n.name for n in self.nodes.values() if n.running and held in n.held]
+    def holders(self, held: events.Address, interface: str = INTERFACE) -> list[str]:
+        nodes = self.nodes.values()
+        return [n.name for n in nodes if n.running and held in n.held_on[interface]]
 
 
 def listed(
@@ -310,6 +357,7 @@ def listed(
     version: int = 1,
     failback_delay_s: float = 30.0,
     announced: bool = True,
+    interfaces: tuple[str, ...] = (INTERFACE,),
     **more: Any,
 ) -> events.Listed:
     return events.Listed(
@@ -318,7 +366,7 @@ def listed(
         list_version=version,
         created=1_700_000_000,
         failback_delay_s=failback_delay_s,
-        interfaces=(INTERFACE,),
+        interfaces=interfaces,
         announced=announced,
         **more,
     )

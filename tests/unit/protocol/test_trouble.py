@@ -19,13 +19,18 @@ class Drawn:
 
 
 @hypothesis.settings(max_examples=25)
-@hypothesis.given(data=st.data(), seed=st.integers(0, 1000))
-def test_never_two_holders_and_never_none_whatever_happens(data, seed):
-    made = scenario.start(Drawn(data), size=4, addresses=3, seed=seed, network=world.Network())
-    monitor = invariants.Monitor(made.world)
+@hypothesis.given(data=st.data(), seed=st.integers(0, 1000), segments=st.integers(1, 2))
+def test_never_two_holders_and_never_none_whatever_happens(data, seed, segments):
+    more = {f"eth{number}": world.Network() for number in range(1, segments)}
+    made = scenario.start(
+        Drawn(data), size=4, addresses=3, seed=seed, network=world.Network(), more=more
+    )
+    monitors = [invariants.Monitor(made.world, interface=name) for name in made.world.networks]
     for _ in range(data.draw(st.integers(1, 12))):
         made.step()
-        monitor.check()
+        for monitor in monitors:
+            monitor.check()
     made.mend()
-    monitor.check()
+    for monitor in monitors:
+        monitor.check()
     made.check_rest()

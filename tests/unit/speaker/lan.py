@@ -140,7 +140,10 @@ async def links() -> table.Table:
         if all(link.carrier for link in names) and not found.done():
             found.set_result(now)
 
-    follower = watch.LinkWatch(changed)
+    def failed(why: str) -> None:
+        found.set_exception(OSError(why))
+
+    follower = watch.LinkWatch(changed, failed)
     try:
         return await found
     finally:

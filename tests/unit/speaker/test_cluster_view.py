@@ -124,6 +124,20 @@ def test_a_child_that_can_not_be_read_stands_in_no_others_way() -> None:
     assert children.complaints == {}
 
 
+def test_a_complaint_comes_and_goes_as_a_change() -> None:
+    children = view.Children()
+    children.apply(snapshot())
+    broken = manifest(a_child("broken"))
+    broken["metadata"]["annotations"][names.CHILD_ADDRESS] = "mars"
+    assert children.apply(changed(broken))
+    assert not children.apply(changed(broken))
+    assert children.apply(watch.Deleted(("shop", "broken")))
+    assert children.complaints == {}
+    assert children.apply(snapshot(broken))
+    assert not children.apply(snapshot(broken))
+    assert children.apply(snapshot())
+
+
 def test_a_child_that_becomes_unreadable_is_announced_no_longer() -> None:
     children = view.Children()
     children.apply(snapshot(manifest(a_child())))

@@ -95,6 +95,24 @@ async def test_a_process_that_stands_still_amid_a_batch_answers_no_more_of_it() 
     assert protocol.answered == 4
 
 
+async def test_whoever_has_much_to_take_goes_on_beating_meanwhile() -> None:
+    links = await lan.plug("a0")
+    speaker = lan.Speaker("a")
+    take_note = speaker.told.acted
+
+    def slowly(action: events.Action, now: float) -> None:
+        take_note(action, now)
+        time.sleep(0.01)  # as on a busy node
+
+    speaker.told.acted = slowly  # type: ignore[method-assign]
+    addresses = {lan.HELD + number for number in range(40)}  # take longer than the dead-interval
+    speaker.use(links, "a0", *(lan.listed(address, "a0", "a") for address in addresses))
+    await lan.until(lambda: speaker.held == addresses)
+    speaker.driver.catch_up()
+    assert not speaker.told.stalls
+    assert speaker.held == addresses
+
+
 async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_counts() -> None:
     links = await lan.plug("a0", lan.CLIENT)
     client = lan.Client(links)

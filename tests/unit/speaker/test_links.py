@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 import asyncio
+import errno
 import ipaddress
+import os
 import pathlib
 import struct
 import subprocess
@@ -134,11 +136,15 @@ class Tables:
 
     def __init__(self) -> None:
         self.shown: list[table.Table] = []
+        self.faults: list[str] = []
         self._news = asyncio.Event()
 
     def __call__(self, now: table.Table) -> None:
         self.shown.append(now)
         self._news.set()
+
+    def failed(self, why: str) -> None:
+        self.faults.append(why)
 
     async def until(self, condition: Callable[[table.Table], object]) -> None:
         while not (self.shown and condition(self.shown[-1])):
@@ -158,7 +164,7 @@ async def test_links_are_followed_as_they_come_change_and_go() -> None:
         return found or link(0, "gone", carrier=False, ethernet=False)
 
     tables = Tables()
-    follower = watch.LinkWatch(tables)
+    follower = watch.LinkWatch(tables, tables.failed)
     await tables.until(lambda now: now.named("lo"))
     ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
     await tables.until(lambda now: eth0(now).ethernet and not eth0(now).carrier)
@@ -199,7 +205,9 @@ async def test_what_is_lost_while_all_is_dumped_is_dumped_again(
     batch(*(f"link add name d{n} type veth peer name e{n}" for n in pairs))
     ip("addr", "add", "192.0.2.1/24", "dev", "d7")
     tables = Tables()
-    follower = watch.LinkWatch(tables)  # its first dump is under way, and nobody reads
+    follower = watch.LinkWatch(
+        tables, tables.failed
+    )  # its first dump is under way, and nobody reads
     batch(*(f"link set {side}{n} mtu 1400" for n in pairs for side in "de"), "link del d49")
     await tables.until(lambda now: now.announcing(INSIDE, ()))
     assert {link.name for link in tables.shown[-1].links.values()} >= {
@@ -215,8 +223,9 @@ async def test_what_is_lost_while_all_is_dumped_is_dumped_again(
 
 
 @pytest.mark.namespace
+@pytest.mark.parametrize(("refusals", "told"), [(1, []), (5, [os.strerror(errno.EOPNOTSUPP)])])
 async def test_a_dump_that_the_kernel_refuses_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, refusals: int, told: list[str]
 ) -> None:
     ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
     ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
@@ -224,32 +233,33 @@ async def test_a_dump_that_the_kernel_refuses_is_asked_for_again(
     request = rtnetlink.dump_request
     asked: list[int] = []
 
-    def once_nonsense(kind: int, sequence: int) -> bytes:
+    def some_nonsense(kind: int, sequence: int) -> bytes:
         asked.append(kind)
-        refused = kind == rtnetlink.RTM_GETADDR and asked.count(kind) == 1
+        refused = kind == rtnetlink.RTM_GETADDR and asked.count(kind) <= refusals
         return request(1000 if refused else kind, sequence)
 
-    monkeypatch.setattr(rtnetlink, "dump_request", once_nonsense)
+    monkeypatch.setattr(rtnetlink, "dump_request", some_nonsense)
     tables = Tables()
-    follower = watch.LinkWatch(tables)
+    follower = watch.LinkWatch(tables, tables.failed)
     await tables.until(lambda now: now.named("eth0"))
     # Nothing is shown that lacks what was refused.
     assert len(tables.shown) == 1
     assert tables.shown[0].announcing(INSIDE, ())
+    assert tables.faults == told
     follower.close()
 
 
 @pytest.mark.parametrize(
-    ("kind", "flags", "errno", "whole"),
+    ("kind", "flags", "number", "fault"),
     [
-        (rtnetlink.NLMSG_DONE, 0x2, 0, True),
-        (rtnetlink.NLMSG_DONE, 0x2 | 0x10, 0, False),  # NLM_F_DUMP_INTR
-        (rtnetlink.NLMSG_DONE, 0x2, -12, False),  # ENOMEM half way
-        (rtnetlink.NLMSG_ERROR, 0, -16, False),  # EBUSY
+        (rtnetlink.NLMSG_DONE, 0x2, 0, None),
+        (rtnetlink.NLMSG_DONE, 0x2 | 0x10, 0, "it changed meanwhile"),  # NLM_F_DUMP_INTR
+        (rtnetlink.NLMSG_DONE, 0x2, errno.ENOMEM, os.strerror(errno.ENOMEM)),  # half way
+        (rtnetlink.NLMSG_ERROR, 0, errno.EBUSY, os.strerror(errno.EBUSY)),
     ],
 )
 def test_a_dump_is_whole_when_its_end_says_so(
-    kind: int, flags: int, errno: int, *, whole: bool
+    kind: int, flags: int, number: int, fault: str | None
 ) -> None:
-    end = rtnetlink.Message(kind, flags, 1, struct.pack("=i", errno))
-    assert rtnetlink.is_whole(end) == whole
+    end = rtnetlink.Message(kind, flags, 1, struct.pack("=i", -number))
+    assert rtnetlink.fault(end) == fault
