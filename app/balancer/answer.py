@@ -5,20 +5,21 @@ import dataclasses
 import datetime as dt
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from app import conditions, events, pending
-from app.balancer import awaited, memory, picture, placed, shortfalls, status, wishes
+from app.balancer import absences, memory, picture, placed, served, shortfalls, status, wishes
 from app.models import hooks
 from app.placement import model
 from app.service import user
 from contract import child, pool
-from contract.names import AnnouncedReason
 
 RELEASE_AFTER_S: Final = 5  # 'kubectl replace' wipes the mirrored label for well below a second
+
+Verdicts = Mapping[user.UserService, conditions.Verdict]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,16 +33,6 @@ class Decision:
     told: tuple[events.Event, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Served:
-    """A Service of the balancer, what it has, and what it gets."""
-
-    service: user.UserService
-    observed: tuple[memory.Observed, ...]
-    outcome: model.Outcome
-    children: tuple[child.Child, ...]
-
-
 def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
     """Return every child that should exist, and the balancer's status."""
     allowed, refused = _by_namespace(seen)
@@ -50,72 +41,37 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         for children in wishes.kept(seen)
         if not (children.missing and memory.released(children.observed, now=now))
     ]
-    shared = wishes.sharing(allowed, seen.children, keeping)
-    asked = [
-        wishes.of_service(service, _observed(service, seen), seen.balancer) for service in allowed
-    ]
-    asked.extend(wishes.of_kept(children, shared=shared) for children in keeping)
     usable, overlaps = _usable_pool(seen)
-    placement = placed.of(
-        model.Balancer(
-            uid=seen.balancer.uid,
-            pool=usable,
-            nodes=seen.nodes,
-            quarantined=seen.balancer.quarantined,
-            known=seen.balancer.known,
-            leaving=tuple([wishes.of_leaving(service) for service in seen.leaving]),
-        ),
-        asked,
-    )
+    placement = _place(allowed, keeping, usable, seen)
     outcomes = {(outcome.namespace, outcome.uid): outcome for outcome in placement.outcomes}
-    served = [
-        _serve(service, outcomes[service.namespace, service.uid], seen) for service in allowed
+    serving = [
+        served.of(service, outcomes[service.namespace, service.uid], seen) for service in allowed
     ]
-    # A young Service's children are not there yet, and its age says since when.
-    young = {
-        key: one.service.created
-        for one in served
-        if now.timestamp() - one.service.created < awaited.GRACE_S
-        for key in _absent(one, seen)
-    }
-    waiting = awaited.of(
-        (key for one in served for key in _absent(one, seen) if key not in young),
-        before=seen.awaited,
-        now=now,
-    )
-    overdue = {
-        key: since for key, since in waiting.items() if now.timestamp() - since >= awaited.GRACE_S
-    }
-    served = [_telling(one) if _overdue(one, overdue) else one for one in served]
+    absent = absences.of(serving, seen, now=now)
+    serving = [one.telling_how_many() if absent.overdue_of(one) else one for one in serving]
     not_allowed = {
         service: shortfalls.not_allowed(service.namespace, seen.balancer) for service in refused
     }
     lacking = {
         one.service: verdict
-        for one in served
-        if (verdict := shortfalls.verdict(one.outcome, seen, absent=_missing(one, overdue)))
+        for one in serving
+        if (verdict := shortfalls.verdict(one.outcome, seen, absent=absent.verdict(one)))
         is not None
-    }
-    verdicts = lacking | not_allowed | {one: shortfalls.invalid(one) for one in seen.invalid}
-    release = _release_moment(now)
-    unchanged = itertools.chain.from_iterable(
-        _unchanged(children, outcomes[children.namespace, children.uid], release)
-        for children in keeping
-    )
-    planned = itertools.chain.from_iterable(one.children for one in served)
-    manifests = {
-        (wanted.namespace, wanted.name): seen.children.encoded(wanted)
-        for wanted in itertools.chain(planned, unchanged)
     }
     noted = {
         one.service: lacking[one.service]
-        for one in served
-        if _is_noted(one, overdue, seen, now=now)
+        for one in serving
+        if one.outcome.shortfalls or absent.need_a_note(one, seen, now=now)
     }
-    for service, why in (noted | not_allowed).items():
-        manifests[service.namespace, pending.name(service.name)] = _raw(_note(service, why))
+    release = _release_moment(now)
+    staying = [
+        _unchanged(children, outcomes[children.namespace, children.uid], release)
+        for children in keeping
+    ]
+    wanted = itertools.chain(*(one.children for one in serving), *staying)
+    verdicts = lacking | not_allowed | {one: shortfalls.invalid(one) for one in seen.invalid}
     return Decision(
-        children=_with_left_alone(manifests, seen.children.left_alone),
+        children=_manifests(wanted, noted | not_allowed, seen.children),
         status=status.of(
             status.Facts(
                 seen=seen,
@@ -123,14 +79,40 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
                 overlaps=overlaps,
                 verdicts={str(service): verdict for service, verdict in verdicts.items()},
                 services=len(allowed) + len(refused) + len(seen.frozen),
-                awaited=waiting,
+                awaited=absent.waiting,
             ),
             now=now,
         ),
-        resync_after_s=_resync_after_s({**waiting, **young}, keeping, now=now),
+        resync_after_s=_resync_after_s(absent, keeping, now=now),
         left_alone=seen.left_alone,
-        told=tuple(_replaced(served, now=now)),
+        told=tuple(served.replaced(serving, now=now)),
     )
+
+
+def _place(
+    allowed: Sequence[user.UserService],
+    keeping: Sequence[wishes.Kept],
+    usable: pool.Pool,
+    seen: picture.Picture,
+) -> model.Placement:
+    """Place what the Services ask for beside what children keep."""
+    shared = wishes.sharing(allowed, seen.children, keeping)
+    asked = [
+        wishes.of_service(
+            service, seen.children.of_service(service.namespace, service.uid), seen.balancer
+        )
+        for service in allowed
+    ]
+    asked.extend(wishes.of_kept(children, shared=shared) for children in keeping)
+    balancer = model.Balancer(
+        uid=seen.balancer.uid,
+        pool=usable,
+        nodes=seen.nodes,
+        quarantined=seen.balancer.quarantined,
+        known=seen.balancer.known,
+        leaving=tuple([wishes.of_leaving(service) for service in seen.leaving]),
+    )
+    return placed.of(balancer, asked)
 
 
 def _by_namespace(
@@ -146,10 +128,6 @@ def _by_namespace(
         fits = namespaces is None or service.namespace in namespaces
         (allowed if fits else refused).append(service)
     return allowed, refused
-
-
-def _observed(service: user.UserService, seen: picture.Picture) -> tuple[memory.Observed, ...]:
-    return seen.children.by_service.get((service.namespace, service.uid), ())
 
 
 def _usable_pool(seen: picture.Picture) -> tuple[pool.Pool, dict[str, pool.Pool]]:
@@ -180,95 +158,6 @@ def _held(seen: picture.Picture) -> pool.Pool:
     return pool.Pool(spans)
 
 
-def _serve(service: user.UserService, outcome: model.Outcome, seen: picture.Picture) -> _Served:
-    observed = _observed(service, seen)
-    before = {one.ordinal: one.child for one in observed}
-    balancer = seen.balancer
-    children = tuple(
-        child.Child(
-            namespace=service.namespace,
-            name=child.child_name(service.name, assigned.ordinal),
-            service=service.name,
-            service_uid=service.uid,
-            balancer=balancer.name,
-            address=assigned.address,
-            nodes=assigned.nodes,
-            list_version=assigned.list_version,
-            ports=service.ports,
-            planned=_planned(before.get(assigned.ordinal), len(outcome.assigned)),
-            health_check_port=service.health_check_port,
-            interfaces=balancer.interfaces,
-            failback_delay_s=balancer.failback_delay_s,
-        )
-        for assigned in outcome.assigned
-    )
-    return _Served(service, observed, outcome, children)
-
-
-def _note(service: user.UserService, verdict: conditions.Verdict) -> dict[str, Any]:
-    return pending.encode(
-        verdict, namespace=service.namespace, service=service.name, service_uid=service.uid
-    )
-
-
-def _absent(one: _Served, seen: picture.Picture) -> list[str]:
-    """Return the children that are to be and are not there, as `namespace/name`."""
-    return [
-        f"{wanted.namespace}/{wanted.name}"
-        for wanted in one.children
-        if (wanted.namespace, wanted.name) not in seen.children.names
-    ]
-
-
-def _overdue(one: _Served, overdue: awaited.Awaited) -> list[str]:
-    """Return which of a Service's children should have been there by now, by name."""
-    if not overdue:
-        return []
-    return [c.name for c in one.children if f"{c.namespace}/{c.name}" in overdue]
-
-
-def _telling(one: _Served) -> _Served:
-    """Let the children that are there say how many there should be."""
-    return dataclasses.replace(
-        one,
-        children=tuple(dataclasses.replace(c, planned=len(one.children)) for c in one.children),
-    )
-
-
-def _missing(one: _Served, overdue: awaited.Awaited) -> conditions.Verdict | None:
-    missing = _overdue(one, overdue)
-    if not missing:
-        return None
-    return pending.absent(
-        one.service.namespace,
-        missing=len(missing),
-        planned=len(one.children),
-        such_as=missing[0],
-    )
-
-
-def _is_noted(
-    one: _Served, overdue: awaited.Awaited, seen: picture.Picture, *, now: dt.datetime
-) -> bool:
-    """Whether only a note can tell a Service what it lacks: a child that is there tells as well."""
-    if one.outcome.shortfalls:
-        return True
-    missing = _overdue(one, overdue)
-    if not missing or len(missing) < len(one.children):
-        return False
-    since = min(overdue[f"{one.service.namespace}/{name}"] for name in missing)
-    there = (one.service.namespace, pending.name(one.service.name)) in seen.children.names
-    return there or now.timestamp() - since < awaited.NOTE_WITHIN_S
-
-
-def _planned(before: child.Child | None, planned: int) -> int:
-    """Return the number of siblings that a child is to name.
-
-    The highest among the siblings counts, so that one more address rewrites no older child.
-    """
-    return before.planned if before is not None and before.planned < planned else planned
-
-
 def _unchanged(
     children: wishes.Kept, outcome: model.Outcome, release: dt.datetime
 ) -> list[child.Child]:
@@ -295,9 +184,9 @@ def _release_moment(now: dt.datetime) -> dt.datetime:
 
 
 def _resync_after_s(
-    waiting: awaited.Awaited, keeping: Sequence[wishes.Kept], *, now: dt.datetime
+    absent: absences.Absences, keeping: Sequence[wishes.Kept], *, now: dt.datetime
 ) -> float:
-    waits = [awaited.look_again_s(waiting, now=now)]
+    waits = [absent.look_again_s(now=now)]
     for children in keeping:
         if children.missing:
             moments = [o.child.release_after for o in children.observed if o.child.release_after]
@@ -307,15 +196,17 @@ def _resync_after_s(
     return soonest if math.isfinite(soonest) else 0.0
 
 
-def _with_left_alone(
-    manifests: Mapping[tuple[str, str], msgspec.Raw], left_alone: Iterable[memory.LeftAlone]
+def _manifests(
+    wanted: Iterable[child.Child], noted: Verdicts, before: memory.Memory
 ) -> list[msgspec.Raw]:
-    """Return all children in order of their namespaces and names.
+    """Return all children, notes among them, in order of their namespaces and names.
 
     What is to be a child of ours mends one that cannot be read, and gives way to a stranger.
     """
-    by_name = dict(manifests)
-    for one in left_alone:
+    by_name = {(one.namespace, one.name): before.encoded(one) for one in wanted}
+    for service, why in noted.items():
+        by_name[service.namespace, pending.name(service.name)] = _raw(_note(service, why))
+    for one in before.left_alone:
         if one.manifest is None:
             continue
         name = _identity(one.manifest)
@@ -324,31 +215,10 @@ def _with_left_alone(
     return [by_name[name] for name in sorted(by_name)]
 
 
-def _replaced(served: Iterable[_Served], *, now: dt.datetime) -> Iterator[events.Event]:
-    """Yield what is to be told of addresses that a stranger uses."""
-    for one in served:
-        before = {observed.ordinal: observed for observed in one.observed}
-        for assigned in one.outcome.assigned:
-            old = before.get(assigned.ordinal)
-            if old is None or old.announcement is None or old.child.address == assigned.address:
-                continue
-            if old.announcement.reason is AnnouncedReason.ADDRESS_IN_USE:
-                yield events.Event(
-                    api_version="v1",
-                    kind="Service",
-                    namespace=one.service.namespace,
-                    name=one.service.name,
-                    uid=one.service.uid,
-                    warning=True,
-                    reason=AnnouncedReason.ADDRESS_IN_USE,
-                    note=(
-                        f"{old.announcement.message}, a stranger; the Service gets "
-                        f"{assigned.address} instead: find that machine, or take the address out "
-                        "of spec.addressPool"
-                    ),
-                    action="ReplaceAddress",
-                    moment=now,
-                )
+def _note(service: user.UserService, verdict: conditions.Verdict) -> dict[str, Any]:
+    return pending.encode(
+        verdict, namespace=service.namespace, service=service.name, service_uid=service.uid
+    )
 
 
 def _raw(manifest: Mapping[str, Any]) -> msgspec.Raw:

@@ -88,6 +88,10 @@ class Memory:
     left_alone: tuple[LeftAlone, ...]
     names: frozenset[tuple[str, str]]
 
+    def of_service(self, namespace: str, uid: str) -> tuple[Observed, ...]:
+        """Return the children of a Service."""
+        return self.by_service.get((namespace, uid), ())
+
     def encoded(self, wanted: child.Child) -> msgspec.Raw:
         """Return the JSON of a child as it is to be; nearly all are so already."""
         before = self.by_name.get((wanted.namespace, wanted.name))

@@ -129,7 +129,7 @@ def sharing(
     keys: dict[tuple[str, pool.Address], str] = {}
     for service in services:
         if service.ask is not None and service.ask.sharing_key is not None:
-            for one in seen.by_service.get((service.namespace, service.uid), ()):
+            for one in seen.of_service(service.namespace, service.uid):
                 keys[service.namespace, one.child.address] = service.ask.sharing_key
     holders: dict[tuple[str, pool.Address], int] = {}
     for children in keeping:

@@ -4,15 +4,14 @@
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from app import conditions, errors, pending
+from app import conditions, errors
 from app.conditions import Verdict
 from app.models import kubernetes
-from app.service import record, user
-from contract import child, names, pool
-from contract import errors as contract_errors
+from app.service import record, siblings, user
+from contract import names, pool
 from contract.names import AssignedReason
 
 # Siblings are created one after another, within milliseconds; one that has not come by then is
@@ -40,12 +39,6 @@ class Decision:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Sibling:
-    child: child.Child
-    created: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class _Shown:
     """What the status is to show; None leaves that part as it is."""
 
@@ -57,7 +50,7 @@ class _Shown:
 def decide(
     service: user.UserService,
     manifest: kubernetes.ServiceWithHistory,
-    related: Mapping[str, kubernetes.Service],
+    related: siblings.Related,
     *,
     now: dt.datetime,
 ) -> Decision:
@@ -70,17 +63,17 @@ def decide(
     standing = _conditions(status)
     label = ((manifest.get("metadata") or {}).get("labels") or {}).get(names.SERVICE_BALANCER)
     if service.ask is None:
-        keeper = _keeper(service, label, related)
+        keeper = siblings.keeper(service, label, related)
         has = record.addresses(standing)
         message = record.sentence(has, keeper or errors.shown(service.balancer), service.invalid)
         invalid = Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
         return _answer(_mirrored(label, keeper), status, _Shown(verdict=invalid), now=now)
-    siblings = _siblings(service, service.ask.balancer, related)
-    foreign = _foreign(service, siblings, standing)
+    having = siblings.readable(service, service.ask.balancer, related)
+    foreign = _foreign(service, having, standing)
     if foreign:
         shown = _Shown(verdict=_foreign_status(foreign))
     else:
-        shown = _show(service, service.ask.balancer, manifest, siblings, related, now=now)
+        shown = _show(service, service.ask.balancer, manifest, having, related, now=now)
     return _answer(_mirrored(label, service.ask.balancer), status, shown, now=now)
 
 
@@ -112,24 +105,24 @@ def _show(
     service: user.UserService,
     balancer: str,
     manifest: kubernetes.ServiceWithHistory,
-    siblings: Sequence[_Sibling],
-    related: Mapping[str, kubernetes.Service],
+    having: Sequence[siblings.Sibling],
+    related: siblings.Related,
     *,
     now: dt.datetime,
 ) -> _Shown:
-    note = _note(service, related)
-    if not siblings:
+    note = siblings.note(service, related)
+    if not having:
         if note is not None:
             return _Shown(addresses=(), verdict=_remembering(note, balancer, manifest))
         return _not_found(service, balancer, manifest, now=now)
-    addresses = tuple(one.child.address for one in siblings)
-    planned = max(one.child.planned for one in siblings)
-    missing = planned - len(siblings)
+    addresses = tuple(one.child.address for one in having)
+    planned = max(one.child.planned for one in having)
+    missing = planned - len(having)
     if missing > 0:
-        age_s = now.timestamp() - max(one.created for one in siblings)
+        age_s = now.timestamp() - max(one.created for one in having)
         if age_s < SIBLING_WAIT_S:
             return _Shown(resync_after_s=_soon(min(SIBLING_WAIT_S, SIBLING_WAIT_S - age_s)))
-        note = note or _missing(service, siblings, planned)
+        note = note or siblings.missing(service, having, planned)
     if note is not None:
         before = record.addresses(_conditions(manifest.get("status") or {}))
         everything = record.remembered(before, addresses, missing)
@@ -180,59 +173,6 @@ def _mirrored(label: str | None, balancer: str | None) -> dict[str, str | None]:
     return {} if balancer in {None, label} else {names.SERVICE_BALANCER: balancer}
 
 
-def _keeper(
-    service: user.UserService, label: str | None, related: Mapping[str, kubernetes.Service]
-) -> str | None:
-    """Return the balancer whose children the Service has; None where that is not known.
-
-    What its annotations mean is not known either, so only its children tell what a label that was
-    wiped said, and without that label its balancer would take it for gone.
-    """
-    having = {balancer for balancer, _ in _children(service, related)} - {""}
-    return min(having) if having and label not in having else label
-
-
-def _children(
-    service: user.UserService, related: Mapping[str, kubernetes.Service]
-) -> Iterator[tuple[str, kubernetes.Service]]:
-    """Yield what carries the marks of a child of the Service and stays, and whose child it is."""
-    for key in sorted(related):
-        manifest = related[key]
-        metadata, spec = manifest.get("metadata") or {}, manifest.get("spec") or {}
-        labels = metadata.get("labels") or {}
-        if (
-            labels.get(names.PROXY_NAME_LABEL) == names.PROXY_NAME
-            and labels.get(names.CHILD_SERVICE_UID) == service.uid
-            and spec.get("loadBalancerClass") == names.CHILD_CLASS
-            and metadata.get("namespace") == service.namespace
-            and not metadata.get("deletionTimestamp")
-        ):
-            yield labels.get(names.CHILD_BALANCER, ""), manifest
-
-
-def _siblings(
-    service: user.UserService, balancer: str, related: Mapping[str, kubernetes.Service]
-) -> list[_Sibling]:
-    """Return the Service's readable children, those of its primary family first."""
-    found: list[tuple[tuple[int, int, str], _Sibling]] = []
-    for owner, manifest in _children(service, related):
-        if owner != balancer:
-            continue
-        try:
-            one = _Sibling(child.decode(manifest), user.timestamp(manifest["metadata"]))
-        except (contract_errors.ContractError, ValueError):
-            continue  # the balancer's hook mends or names it
-        version = one.child.address.version
-        place = service.versions.index(version) if version in service.versions else 2
-        found.append(((place, len(one.child.name), one.child.name), one))
-    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
-
-
-def _note(service: user.UserService, related: Mapping[str, kubernetes.Service]) -> Verdict | None:
-    manifest = related.get(f"{service.namespace}/{pending.name(service.name)}")
-    return pending.decode(manifest) if manifest is not None else None
-
-
 def _remembering(note: Verdict, balancer: str, manifest: kubernetes.ServiceWithHistory) -> Verdict:
     """Return what a note says of a Service without children; what absent ones had is theirs."""
     if note.reason != AssignedReason.CHILD_MISSING:
@@ -242,30 +182,15 @@ def _remembering(note: Verdict, balancer: str, manifest: kubernetes.ServiceWithH
     return dataclasses.replace(note, message=message)
 
 
-def _missing(service: user.UserService, siblings: Sequence[_Sibling], planned: int) -> Verdict:
-    there = {one.child.name for one in siblings}
-    absent = [
-        name
-        for ordinal in range(1, planned + 1)
-        if (name := child.child_name(service.name, ordinal)) not in there
-    ]
-    return pending.absent(
-        service.namespace,
-        missing=planned - len(siblings),
-        planned=planned,
-        such_as=absent[0],
-    )
-
-
 def _foreign(
     service: user.UserService,
-    siblings: Sequence[_Sibling],
+    having: Sequence[siblings.Sibling],
     standing: Sequence[conditions.Condition],
 ) -> list[pool.Address]:
     """Return the listed addresses that somebody else wrote; nobody else may under our class."""
     if service.class_name == names.SERVICE_CLASS:
         return []
-    ours = {one.child.address for one in siblings} | set(record.addresses(standing))
+    ours = {one.child.address for one in having} | set(record.addresses(standing))
     return [address for address in service.listed if address not in ours]
 
 
