@@ -10,6 +10,7 @@ child Service exists: before it lie Metacontroller and the webhook, after it the
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -20,6 +21,9 @@ from contract import names
 from lab import api, errors, inside, release
 
 EVERY_S: Final = 0.002
+A_POOL: Final = 1000  # addresses that only the wire sees
+SAMPLES: Final = 30
+IN_A_ROW: Final = 10
 ASKED_FOR_S: Final = 2.0
 CHILD_WITHIN_S: Final = 30.0
 ANSWER: Final = "create to first answer"
@@ -29,9 +33,15 @@ SERVICES: Final = f"/api/v1/namespaces/{contender.NAMESPACE}/services"
 
 
 def manifest(one: contender.Contender, number: int) -> tuple[str, contender.Json]:
-    """Return an address of the contender's pool and the Service that asks for it."""
+    """Return the address of this number in the contender's pool, and the Service that asks for it.
+
+    Numbers begin with 1.
+    """
+    if number >= A_POOL:
+        raise ValueError(f"address {number} of {A_POOL - 1}")
+    pool = ours.MANY_POOL if isinstance(one, ours.Ours) else metallb.MANY_POOL
+    address = str(ipaddress.IPv4Address(pool.partition("-")[0]) + number)
     if isinstance(one, ours.Ours):
-        address = f"10.77.3.{number}"
         annotations = {
             names.SERVICE_BALANCER: ours.BALANCER,
             names.SERVICE_IP_COUNT: "1",
@@ -39,7 +49,6 @@ def manifest(one: contender.Contender, number: int) -> tuple[str, contender.Json
         }
         kind = names.SERVICE_CLASS
     else:
-        address = f"10.77.4.{number}"
         annotations = {METALLB_ADDRESSES: address}
         kind = metallb.CLASS
     name = f"announce-{address.replace('.', '-')}"
@@ -56,15 +65,22 @@ class Sample:
     child_ms: float | None
 
 
-def sample(place: world.World, one: contender.Contender, number: int) -> Sample:
+def able(everybody: Sequence[contender.Contender]) -> list[contender.Contender]:
+    """Return those who take their addresses from Services."""
+    return [one for one in everybody if isinstance(one, ours.Ours | metallb.MetalLb)]
+
+
+def sample(
+    place: world.World, one: contender.Contender, number: int, *, asked_for_s: float = ASKED_FOR_S
+) -> Sample:
     """Create one Service and see what comes of it."""
     address, body = manifest(one, number)
     with place.wire.ask([address], every_s=EVERY_S) as seen:
         mine = isinstance(one, ours.Ours)
         created, child_at = asyncio.run(_create(place.lab, body, until_child=mine))
-        time.sleep(ASKED_FOR_S)
+        time.sleep(asked_for_s)
     if seen[0].first_answer is None:
-        raise TimeoutError(f"nobody answered for {address} within {ASKED_FOR_S} s")
+        raise TimeoutError(f"nobody answered for {address} within {asked_for_s} s")
     return Sample(
         answer_ms=round((seen[0].first_answer - created) * 1000, 1),
         child_ms=None if child_at is None else round((child_at - created) * 1000, 1),
@@ -94,18 +110,22 @@ async def _create(
 
 
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
-    """Create Services one after another, the contenders taking turns."""
+    """Create Services one after another, the contenders taking turns, the others at rest."""
     probe = release.value(place.lab, "speaker", "probe")
     rows: list[report.Row] = []
     with place.contenders() as everybody:
-        able = [one for one in everybody if isinstance(one, ours.Ours | metallb.MetalLb)]
-        taken: dict[str, list[Sample]] = {one.name: [] for one in able}
-        for number in range(1, options.samples(30) + 1):
-            for one in able:
-                if one.missing is None:
-                    taken[one.name].append(sample(place, one, number))
-                    scenario.say(f"{number}, {one.name}: {taken[one.name][-1]}")
-        for one in able:
+        competing = able(everybody)
+        taken: dict[str, list[Sample]] = {one.name: [] for one in competing}
+        count = options.samples(SAMPLES)
+        for first in range(1, count + 1, IN_A_ROW):
+            for one in competing:
+                if one.missing is not None:
+                    continue
+                with place.alone(one, everybody):
+                    for number in range(first, min(first + IN_A_ROW, count + 1)):
+                        taken[one.name].append(sample(place, one, number))
+                        scenario.say(f"{number}, {one.name}: {taken[one.name][-1]}")
+        for one in competing:
             if one.missing is not None:
                 rows.append(report.Row.missing(ANSWER, one.name, one.missing))
                 continue

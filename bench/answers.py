@@ -5,6 +5,7 @@ Requests are sent to the holder's MAC by another machine, at rising rates and at
 it can. A request for which there was no room is lost, so a rate counts by what came back, and the
 best of all rates is reported. Generator, switch and answering program share the same cores: what
 the program itself spends on an answer, sending included, says what a core of its own would give.
+While one is asked the others rest, as MetalLB's speaker reads every request that its node gets.
 keepalived leaves answering to the kernel, which the node's own address shows.
 """
 
@@ -28,12 +29,14 @@ NOBODY: Final = "10.77.0.9"  # no machine of the lab has it
 
 @dataclasses.dataclass(slots=True)
 class Target:
-    """One address that is asked for, and what came of it."""
+    """One address that is asked for, who answers for it, and what came of it.
+
+    `one` is None where the kernel does.
+    """
 
     name: str
     address: str
-    mac: str
-    process_ids: Sequence[int]
+    one: contender.Contender | None
     best: list[float] = dataclasses.field(default_factory=list)
     cpu_us: list[float] = dataclasses.field(default_factory=list)
     p50_us: list[float] = dataclasses.field(default_factory=list)
@@ -41,17 +44,20 @@ class Target:
 
     def ask(self, place: world.World) -> None:
         """Take one sample of each number."""
-        before_s = machine.cpu_s(self.process_ids)
+        place.settle([self.address], self.one.preferred() if self.one is not None else {})
+        mac = place.wire.macs([self.address])[self.address].pop()
+        node = place.machine_of(mac) or ""
+        process_ids = self.one.process_ids(node) if self.one is not None else []
+        before_s = machine.cpu_s(process_ids)
         floods = [
-            place.wire.flood(self.address, to=self.mac, rate=rate, seconds=SECONDS)
-            for rate in RATES
+            place.wire.flood(self.address, to=mac, rate=rate, seconds=SECONDS) for rate in RATES
         ]
-        spent_s = machine.cpu_s(self.process_ids) - before_s
+        spent_s = machine.cpu_s(process_ids) - before_s
         self.best.append(round(max(one["answered_within"] / one["seconds"] for one in floods)))
-        if self.process_ids:
+        if process_ids:
             answered = sum(one["answered"] for one in floods)
             self.cpu_us.append(round(spent_s / answered * 1e6, 2))
-        took = place.wire.latency(self.address, to=self.mac, count=LATENCIES)
+        took = place.wire.latency(self.address, to=mac, count=LATENCIES)
         self.p50_us.append(round(statistics.median(took) * 1e6, 1))
         self.p99_us.append(round(took[len(took) * 99 // 100] * 1e6, 1))
 
@@ -90,9 +96,9 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             if one.missing is not None:
                 rows.append(report.Row.missing("ARP answers a second", one.name, one.missing))
             elif not isinstance(one, keepalived.Keepalived):
-                targets.append(_target(place, one))
+                targets.append(Target(one.name, one.serve(1)[0], one))
         own = place.lab.get("node", place.nodes[0])["status"]["addresses"][0]["address"]
-        targets.append(Target(KERNEL, own, _mac(place, own), ()))
+        targets.append(Target(KERNEL, own, None))
         limits = []
         deaf = place.lab.run(
             client.NAME, "cat", f"/sys/class/net/{client.INTERFACE}/address"
@@ -101,25 +107,17 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             sent = place.wire.flood(NOBODY, to=deaf, rate=0, seconds=SECONDS)
             limits.append(round(sent["sent"] / sent["seconds"]))
             for target in targets:
-                target.ask(place)
-                scenario.say(f"{number + 1}, of {limits[-1]} sent a second: {target}")
+                with place.alone(target.one, everybody):
+                    target.ask(place)
+                scenario.say(
+                    f"{number + 1}, of {limits[-1]} sent a second, {target.name}: "
+                    f"{target.best[-1]} answered; p50 {target.p50_us[-1]} us"
+                )
     for target in targets:
         rows += target.rows()
     what = "requests a second that nobody answers"
     rows.append(report.Row(what, "the generator itself", "", tuple(limits), more_is_better=True))
     return rows
-
-
-def _target(place: world.World, one: contender.Contender) -> Target:
-    (address,) = one.serve(1)
-    place.settle([address], one.preferred())
-    mac = _mac(place, address)
-    node = place.machine_of(mac) or ""
-    return Target(one.name, address, mac, one.process_ids(node))
-
-
-def _mac(place: world.World, address: str) -> str:
-    return place.wire.macs([address])[address].pop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -49,7 +49,7 @@ class Fault:
         """Let it happen."""
         match kind:
             case "cable cut":
-                self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster")
+                self.place.cut(node)
             case "SIGKILL":
                 one.kill(node)
             case "node power":
@@ -59,7 +59,7 @@ class Fault:
         """Make it whole."""
         match kind:
             case "cable cut":
-                self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
+                self.place.plug(node)
             case "SIGKILL":
                 one.start(node)
             case "node power":

@@ -88,7 +88,7 @@ class Moves:
         """Kill it, wait until another serves, and watch only the way back."""
         node = self.place.used_node(victim)
         mac = self.place.client.mac_of(victim)
-        self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster")
+        self.place.cut(node)
         self.place.client.forget(victim)
         inside.until(
             lambda: self.place.client.ask(victim) and self.place.client.mac_of(victim) != mac,
@@ -96,7 +96,7 @@ class Moves:
         )
         time.sleep(STEADY_S)
         with self.place.client.watch(self.addresses) as results:
-            self.place.lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
+            self.place.plug(node)
             self.place.settle(self.addresses, self.one.preferred())
             time.sleep(AFTER_S)
         return results

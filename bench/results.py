@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Make docs/benchmarks.md of what the scenarios wrote: `python -m bench results FOLDER`.
 
-The folder holds one JSON file a scenario, as `make bench` leaves them in dist/bench. The plot of
-the gaps is drawn beside the page.
+The folder holds one JSON file a scenario, as `make bench` leaves them in dist/bench. The plots
+are drawn beside the page.
 """
 
 import argparse
@@ -13,14 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from matplotlib import figure
-
-from bench.common import report
+from bench.common import plots, report
 from bench.rivals import ours
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-PLOT: Final = "failover.svg"
-PLOTTED: Final = "cable cut: gap"
 ORDER: Final = (
     "failover",
     "handover",
@@ -31,6 +27,7 @@ ORDER: Final = (
     "idle",
     "answers",
     "announce",
+    "growth",
     "scale",
     "expiry",
 )
@@ -71,17 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not found and not tables:
         print(f"{options.folder} holds no results: make some with 'make bench'", file=sys.stderr)
         return 2
-    drawn = [d for d in found if d["scenario"] == "failover"]
     sections = [
         INTRODUCTION,
         _better(found),
         _bars(found, tables),
-        *map(_section, found),
+        *(_section(document, plots.draw(document, options.page.parent)) for document in found),
         *map(_table, tables),
     ]
-    for document in drawn[:1]:
-        _draw(document, options.page.with_name(PLOT))
-        sections.insert(3, f"![Fail-over gaps as a cumulative distribution]({PLOT})\n")
     scratch = options.page.with_suffix(".new")
     scratch.write_text("\n".join(sections), encoding="utf-8")
     scratch.replace(options.page)
@@ -139,7 +132,7 @@ def _bars(documents: Iterable[dict[str, Any]], tables: Iterable[dict[str, Any]])
     return f"## Our bars\n\n{_markdown(head, lines)}\n{outside}"
 
 
-def _section(document: dict[str, Any]) -> str:
+def _section(document: dict[str, Any], picture: str | None) -> str:
     about = document["machine"]
     trial = " A quick trial, no result." if document["quick"] else ""
     measured = (
@@ -163,6 +156,7 @@ def _section(document: dict[str, Any]) -> str:
     parts = [
         f"## {document['scenario']}",
         document["measures"],
+        *([picture] if picture else []),
         _markdown(head, lines),
         *(["\n".join(notes)] if notes else []),
         measured,
@@ -211,26 +205,6 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def _without_path(name: str) -> str:
     """Leave out where on this machine a program lies."""
     return re.sub(r" \(/[^)]*\)", "", name)
-
-
-def _draw(document: dict[str, Any], path: Path) -> None:
-    """Plot for each program the part of the cuts after which it served again within a time."""
-    plot = figure.Figure(figsize=(7, 3.5), layout="constrained")
-    axes = plot.subplots()
-    for row in document["rows"]:
-        if row["what"] == PLOTTED and row["samples"]:
-            gaps = sorted(row["samples"])
-            parts = [number / len(gaps) * 100 for number in range(1, len(gaps) + 1)]
-            label = f"{row['who']} ({len(gaps)})"
-            axes.step([gaps[0], *gaps], [0, *parts], where="post", label=label)
-    axes.set_xscale("log")
-    axes.set_xlabel("longest time without a served connection, s")
-    axes.set_ylabel("cable cuts, %")
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    scratch = path.with_suffix(".new")
-    plot.savefig(scratch, format="svg", metadata={"Date": None})
-    scratch.replace(path)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from bench.common import report, scenario, world
 from bench.rivals import contender, ours
 from lab import inside
 
+HIT: Final = "share of traffic hit, "
 RATE: Final = 50.0  # connections a second to each address
 STEADY_S: Final = 1.3
 AFTER_S: Final = 1.5
@@ -30,10 +31,10 @@ def sample(
         time.sleep(STEADY_S)
         node = place.used_node(victim)
         mac = place.client.mac_of(victim)
-        place.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster")
+        place.cut(node)
         inside.until(lambda: place.client.mac_of(victim) not in {mac, None}, f"{victim} has moved")
         time.sleep(AFTER_S)
-    place.lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
+    place.plug(node)
     lost = sum(result["failed"] + result["cut"] for result in results) / len(addresses)
     # Between two that were served lies one connection less than the gap has room for.
     started = max(result["longest_gap_s"] for result in results) * RATE - 1
@@ -57,13 +58,13 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
                 scenario.say(f"{number + 1}, {one.name}: {seen[one.name][-1]}")
         for one in everybody:
             if one.missing is not None:
-                rows.append(report.Row.missing("share of traffic hit", one.name, one.missing))
+                rows.append(report.Row.missing(f"{HIT}1 address", one.name, one.missing))
                 continue
             shares, lost = zip(*seen[one.name], strict=True)
             count = len(addresses[one.name])
             what = f"{count} address{'es' if count > 1 else ''}"
             rows += [
-                report.Row(f"share of traffic hit, {what}", one.name, "%", shares),
+                report.Row(f"{HIT}{what}", one.name, "%", shares),
                 report.Row(f"connections lost a failure, {what}", one.name, "", lost),
             ]
     return rows

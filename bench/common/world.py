@@ -2,6 +2,7 @@
 """The lab as the scenarios want it: nodes that announce, one with the Pods, client, watcher."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from lab import client, errors, inside
 PODS: Final = 3
 SETTLED_WITHIN_S: Final = 120.0
 FEWEST_NODES: Final = 3
+WOKEN_S: Final = 10.0  # until programs that were started know each other and all Services
 
 
 class World:
@@ -66,6 +68,25 @@ class World:
                     one.install()
             yield everybody
 
+    @contextlib.contextmanager
+    def alone(
+        self, one: contender.Contender | None, everybody: Sequence[contender.Contender]
+    ) -> Iterator[None]:
+        """Let all others rest meanwhile, whose work with the same Services and frames takes time.
+
+        Without one, everybody rests.
+        """
+        others = [other for other in everybody if other is not one and other.missing is None]
+        for other in others:
+            other.rest()
+        try:
+            yield
+        finally:
+            for other in others:
+                other.wake()
+            if others:
+                time.sleep(WOKEN_S)
+
     def machine_of(self, mac: str | None) -> str | None:
         """Return the node with this MAC."""
         return self._machine_of.get(mac or "")
@@ -93,6 +114,14 @@ class World:
             lambda: all(self.client.ask(address) for address in addresses),
             "the client reaches each address",
         )
+
+    def cut(self, node: str) -> None:
+        """Pull a node's cable out of the switch."""
+        self.lab.run(None, "ip", "link", "set", f"port-{node}", "nomaster")
+
+    def plug(self, node: str) -> None:
+        """Put it back."""
+        self.lab.run(None, "ip", "link", "set", f"port-{node}", "master", "switch")
 
     def used_node(self, address: str) -> str:
         """Return the node that the client sends to for this address at this moment."""

@@ -73,6 +73,12 @@ class Contender(abc.ABC):
         """Return the node that should hold each address when all is well, where that is known."""
         return {}
 
+    def rest(self) -> None:  # noqa: B027 - who does nothing that another pays for need not
+        """Do nothing with Services and frames until `wake`; addresses may go unanswered."""
+
+    def wake(self) -> None:  # noqa: B027
+        """Work again; some seconds may pass until all is as before."""
+
     def close(self) -> None:  # noqa: B027 - ours starts none: the lab does
         """End every process that this object started."""
 

@@ -19,7 +19,7 @@ VERSION: Final = "v0.15.2"
 NAMESPACE: Final = "metallb-system"
 CLASS: Final = "metallb.io/bench"
 POOL: Final = "10.77.0.160-10.77.0.179"
-MANY_POOL: Final = "10.77.4.0-10.77.4.255"
+MANY_POOL: Final = "10.77.8.0-10.77.11.255"
 PORT: Final = 7473  # our speakers have its usual one, 7472
 BUILD_WITHIN_S: Final = 1200.0
 LABELS: Final = {"app": "metallb", "component": "speaker"}
@@ -62,6 +62,10 @@ class MetalLb(contender.Contender):
         )
         for node in self.nodes:
             self._make_pod(node)
+        self.wake()
+
+    def wake(self) -> None:
+        """Start controller and speakers."""
         self._processes.start(
             "",
             [self._program("controller"), "--webhook-mode=disabled", f"--lb-class={CLASS}"],
@@ -112,6 +116,10 @@ class MetalLb(contender.Contender):
                 "METALLB_ML_SECRET_KEY": self._key,
             },
         )
+
+    def rest(self) -> None:
+        """End controller and speakers, as their programs hear of every Service and every ARP."""
+        self._processes.close()
 
     def process_ids(self, node: str) -> list[int]:
         """Return the speaker's process."""

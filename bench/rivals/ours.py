@@ -12,7 +12,7 @@ from lab import inside, release
 BALANCER: Final = "bench"
 LABEL: Final = "bench/front"
 POOL: Final = "10.77.0.128-10.77.0.159"
-MANY_POOL: Final = "10.77.3.0-10.77.3.255"  # for 100 addresses and more; only the wire sees them
+MANY_POOL: Final = "10.77.4.0-10.77.7.255"  # for 100 addresses and more; only the wire sees them
 FAILBACK_DELAY: Final = "1s"  # between samples; taking over does not depend on it
 
 
@@ -61,7 +61,7 @@ class Ours(contender.Contender):
             f"{count} addresses are assigned",
         )
         inside.until(
-            lambda: len(self._announced()) >= count,
+            lambda: len(self.announced()) >= count,
             f"all {count} addresses are announced",
             within_s=120,
         )
@@ -87,6 +87,14 @@ class Ours(contender.Contender):
     def powered_on(self, node: str) -> None:
         """Leave it to the lab, which starts a node's speaker with the node."""
 
+    def rest(self) -> None:
+        """Hold Metacontroller up, which asks the webhook about every Service."""
+        self.lab.change("process", "pause", "metacontroller")
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self.lab.change("process", "continue", "metacontroller")
+
     def process_ids(self, node: str) -> list[int]:
         """Return the speaker's process."""
         return [
@@ -105,14 +113,15 @@ class Ours(contender.Contender):
         lines = [line.rpartition(" ") for line in page.splitlines() if not line.startswith("#")]
         return {series: float(value) for series, _, value in lines}
 
-    def _children(self) -> list[tuple[child.Child, contender.Json]]:
-        selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
-        manifests = self.lab.items("services", "-n", contender.NAMESPACE, "-l", selector)
-        return [(child.decode(manifest), manifest) for manifest in manifests]
-
-    def _announced(self) -> list[str]:
+    def announced(self) -> list[str]:
+        """Return the addresses of which a speaker says that it announces them."""
         return [
             str(one.address)
             for one, manifest in self._children()
             if (said := announcement.decode_status(manifest, address=one.address)) and said.node
         ]
+
+    def _children(self) -> list[tuple[child.Child, contender.Json]]:
+        selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
+        manifests = self.lab.items("services", "-n", contender.NAMESPACE, "-l", selector)
+        return [(child.decode(manifest), manifest) for manifest in manifests]

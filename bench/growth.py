@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""How long until a new Service's address is first answered, by how many Services there are already.
+
+Every Service has one address and asks for it by name; ours probes for strangers first, as by
+default. Before each number of Services is measured, the lab comes to rest. keepalived has no part
+in this: its addresses are configured.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from bench import announce
+from bench.common import report, scenario, world
+from bench.rivals import contender, ours
+from lab import inside
+
+SIZES: Final = (0, 100, 300, 500)
+QUICK_SIZES: Final = (0, 20)
+SAMPLES: Final = 10
+FILLED_WITHIN_S: Final = 300.0
+SETTLE_S: Final = 15.0  # past the statuses that speakers write, and the answers to them
+ASKED_FOR_S: Final = 4.0
+AT_ONCE: Final = 100
+
+
+def row_name(size: int) -> str:
+    """Return what a row is about; `of_row` reads it."""
+    return f"beside {size} Services: create to first answer"
+
+
+def of_row(what: str) -> int:
+    """Return how many Services there were."""
+    return int(what.split()[1])
+
+
+def fill(place: world.World, one: contender.Contender, present: int, size: int) -> None:
+    """Have `size` Services of a contender, of which `present` are there, and wait until all are up.
+
+    Raises TimeoutError.
+    """
+    made = [announce.manifest(one, number)[1] for number in range(present + 1, size + 1)]
+    for first in range(0, len(made), AT_ONCE):
+        place.lab.apply(*made[first : first + AT_ONCE])
+    if made:
+        contender.ingress(place.lab, [body["metadata"]["name"] for body in made])
+    if isinstance(one, ours.Ours):
+        inside.until(
+            lambda: len(one.announced()) >= size,
+            f"all {size} addresses are announced",
+            within_s=FILLED_WITHIN_S,
+        )
+
+
+def run(place: world.World, options: scenario.Options) -> list[report.Row]:
+    """Add Services, and measure at each number of them, the contenders taking turns."""
+    rows: list[report.Row] = []
+    with place.contenders() as everybody:
+        competing = announce.able(everybody)
+        able = [one for one in competing if one.missing is None]
+        present = 0
+        for size in QUICK_SIZES if options.quick else SIZES:
+            scenario.say(f"from {present} to {size} Services ...")
+            for one in able:
+                fill(place, one, present, size)
+            present = max(present, size)
+            time.sleep(SETTLE_S)
+            numbers = range(present + 1, present + 1 + options.samples(SAMPLES))
+            for one in able:
+                taken = []
+                with place.alone(one, everybody):
+                    for number in numbers:
+                        seen = announce.sample(place, one, number, asked_for_s=ASKED_FOR_S)
+                        taken.append(seen.answer_ms)
+                        scenario.say(f"beside {size}, {one.name}: {seen}")
+                rows.append(report.Row(row_name(size), one.name, "ms", tuple(taken)))
+            present = numbers.stop - 1
+        rows += [
+            report.Row.missing("create to first answer", one.name, one.missing)
+            for one in competing
+            if one.missing is not None
+        ]
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenario from the command line."""
+    return scenario.main("growth", __doc__, run, arguments)

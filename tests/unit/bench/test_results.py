@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench import growth, results, share, spread
+from bench.common import report, table
+
+OURS, RIVAL = "l2-load-balancer", "rival"
+
+
+def write(folder: Path, scenario: str, rows: Sequence[report.Row]) -> None:
+    document = {
+        "scenario": scenario,
+        "measures": "What is lost.",
+        "command": f"python -m bench {scenario}",
+        "quick": False,
+        "nodes": 6,
+        "metacontroller": "the real one, v4.14.0 (/somewhere/metacontroller)",
+        "when": "2026-01-31 12:00",
+        "seconds": 1,
+        "machine": {"cores": 2, "processor": "one", "kernel": "6", "python": "3"},
+        "load_before": (0.0, 0.0, 0.0),
+        "load_after": (0.0, 0.0, 0.0),
+        "busy_percent": 1.0,
+        "rows": [row.document() for row in rows],
+    }
+    (folder / f"{scenario}.json").write_text(json.dumps(document))
+
+
+def test_the_page_says_first_where_others_are_better_and_then_what_was_missed(tmp_path):
+    rows = [
+        report.Row("gap", OURS, "s", (0.3,), (report.Bar("worst", 0.2),)),
+        report.Row("gap", RIVAL, "s", (0.1,)),
+        report.Row("lost", OURS, "", (0,), (report.Bar("worst", 0),)),
+        report.Row("lost", RIVAL, "", (7,)),
+        report.Row.missing("lost", "nobody", "it is not installed"),
+    ]
+    write(tmp_path, "calm", rows)
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    text = page.read_text()
+    better, bars = text.index("## Where others are better"), text.index("## Our bars")
+    assert better < text.index("| calm | gap | rival | 0.1 s | 0.3 s |") < bars
+    assert bars < text.index("| missed |") < text.index("| met |")
+    assert "not measured: it is not installed" in text
+    assert "/somewhere" not in text
+
+
+PICTURED = {
+    "failover": [
+        report.Row("cable cut: gap", OURS, "s", (0.2, 0.3)),
+        report.Row("cable cut: gap", RIVAL, "s", (5.0, 6.0)),
+    ],
+    "share": [
+        report.Row(f"{share.HIT}5 addresses", OURS, "%", (20.0, 21.0)),
+        report.Row(f"{share.HIT}1 address", RIVAL, "%", (100.0,)),
+    ],
+    "spread": [
+        report.Row(spread.row_name(4, failed), who, "", loads)
+        for failed, loads in enumerate([(1.0, 1.0, 1.0, 1.0), (2.0, 1.0, 1.0), (2.0, 2.0)])
+        for who in (OURS, RIVAL)
+    ],
+    "growth": [
+        report.Row(growth.row_name(size), who, "ms", (ms, ms + 1.0))
+        for size in (0, 100)
+        for who, ms in ((OURS, 90.0), (RIVAL, 30.0))
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PICTURED)
+def test_a_scenario_has_its_picture_in_its_section(tmp_path, name):
+    write(tmp_path, name, PICTURED[name])
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    _, _, section = page.read_text().partition(f"## {name}\n")
+    assert f"({name}.svg)" in section
+    words = "".join(ET.parse(tmp_path / f"{name}.svg").getroot().itertext())
+    assert OURS in words
+    assert RIVAL in words
+
+
+@pytest.mark.parametrize("name", PICTURED)
+def test_where_nobody_was_measured_there_is_no_picture(tmp_path, name):
+    write(tmp_path, name, [report.Row.missing("gap", OURS, "left out")])
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    assert "svg" not in page.read_text()
+
+
+def test_a_folder_without_results_makes_no_page(tmp_path):
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 2
+    assert not page.exists()
+
+
+def test_a_bench_outside_of_a_lab_has_its_table_and_its_bars_on_the_page(tmp_path):
+    rows = [
+        table.judged({"row": "small", "p50_ms": 0.2}, {"p50_ms": 0.3}),
+        table.judged({"row": "large", "p50_ms": 300.0}, {"p50_ms": 250.0}),
+        table.judged({"row": "memory", "all_mb": 200}, {}),
+    ]
+    table.write(tmp_path / "hooks.json", "hooks", "How long the hooks take.", rows)
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    text = page.read_text()
+    missed = text.index("| hooks | large | p50_ms <= 250 | missed |")
+    assert missed < text.index("| hooks | small | p50_ms <= 0.3 | met |") < text.index("## hooks")
+    assert "| memory |  |  |  | 200 |" in text
