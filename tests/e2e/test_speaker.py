@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What a speaker does when its node, its neighbours or the API server are not well."""
 
+import functools
 import json
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,31 @@ from contract import announcement, names
 from lab import inside
 from tests.e2e import front as balanced
 from tests.e2e import people
+
+# Asks three times over by frames with VLAN 5, with VLAN 0, which is priority alone (IEEE 802.1Q),
+# and with none at last; prints for whom of them answers came.
+TAGGED = """
+import socket, sys
+ETH_P_ARP, target = 0x0806, socket.inet_aton(sys.argv[1])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+wire.bind(("eth0", ETH_P_ARP))
+wire.settimeout(5)
+mac = wire.getsockname()[4]
+head = bytes.fromhex("08060001080006040001") + mac + bytes([10, 77, 0])
+askers = {"VLAN 5": ("81000005", 97), "VLAN 0": ("8100e000", 98), "none": ("", 99)}
+answered = set()
+for _ in range(3):
+    for tag, last in askers.values():
+        question = head + bytes([last]) + bytes(6) + target
+        wire.send(b"\\xff" * 6 + mac + bytes.fromhex(tag) + question)
+    while True:
+        frame = wire.recv(64)
+        if frame[20:22] == b"\\x00\\x02" and frame[28:32] == target:
+            answered.add(frame[41])
+            if frame[41] == 99:
+                break
+print(*sorted(name for name, (_, last) in askers.items() if last in answered), sep=", ")
+"""
 
 
 @pytest.fixture
@@ -106,6 +133,34 @@ def test_with_policy_local_an_address_follows_an_endpoint_that_goes_away_and_com
     front.run_echo(pods[preferred], preferred)
     front.until_on(address, preferred)
     assert front.outside.ask(address) == f"{preferred}/{pods[preferred]}"
+
+
+def test_a_kernel_that_answers_for_every_address_is_complained_of(front: balanced.Front) -> None:
+    """As kube-proxy's IPVS mode makes it: all addresses on a dummy interface of every node."""
+    front.serve(1)
+    ((address, node),) = front.holders(1).items()
+    front.until_on(address, node)
+    other, _ = balanced.others(node)
+    run = functools.partial(front.lab.run, other)
+    run("ip", "link", "add", "kube-ipvs0", "type", "dummy")
+    run("ip", "address", "add", f"{address}/32", "dev", "kube-ipvs0")
+    assert front.claimants(address, 1.0) == {front.mac_of(node), front.mac_of(other)}
+    (complaint,) = front.status_of(other)["complaints"]
+    assert "set ipvs.strictARP to true" in complaint
+    assert front.status_of(node)["complaints"] == []
+    run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1")
+    assert front.claimants(address, 1.0) == {front.mac_of(node)}
+    assert front.status_of(other)["complaints"] == []
+    run("ip", "link", "delete", "kube-ipvs0")
+    run("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0")
+
+
+def test_what_is_asked_in_another_vlan_is_not_answered(front: balanced.Front) -> None:
+    front.serve(1)
+    ((address, node),) = front.holders(1).items()
+    front.until_on(address, node)
+    answered = front.lab.run("client", sys.executable, "-I", "-c", TAGGED, address)
+    assert answered.strip() == "VLAN 0, none"
 
 
 def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: balanced.Front) -> None:
