@@ -195,7 +195,7 @@ def record(place: world.World) -> Recording:
             lambda: place.client.mac_of(address) not in {mac, None}, "another node answers"
         )
         time.sleep(AFTER_S)
-    place.lab.run(None, "ip", "link", "set", f"port-{victim}", "master", SWITCH)
+    place.plug(victim)
     return Recording(address, victim, "client", list(since(frames, cut, f"port-{victim}")))
 
 

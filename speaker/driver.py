@@ -205,17 +205,20 @@ class Driver:
         actions = self.core.handle(event, now)
         if not actions:
             return
+        until = self._until()
         for action in actions:
             self._act(action, now)
-            self._beat_meanwhile()
+            # A thousand addresses to take or release take long, and our heartbeat is due meanwhile.
+            # Whoever stood still may be dead to others by now, and leaves it to the fence.
+            if self._clock() >= self.core.next_deadline and channel.booted_s() <= until:
+                self._beat()
+                until = self._until()
         self._acted = True
 
-    def _beat_meanwhile(self) -> None:
-        """Send our heartbeat if it is due: a thousand addresses to take or release take long."""
+    def _beat(self) -> None:
         now = self._clock()
-        if now >= self.core.next_deadline:
-            for beat in self.core.handle(events.Tick(drained=False), now):
-                self._act(beat, now)
+        for action in self.core.handle(events.Tick(drained=False), now):
+            self._act(action, now)
 
     def _act(self, action: events.Action, now: float) -> None:
         match action:

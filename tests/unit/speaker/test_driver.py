@@ -113,6 +113,29 @@ async def test_whoever_has_much_to_take_goes_on_beating_meanwhile() -> None:
     assert speaker.held == addresses
 
 
+async def test_whoever_stands_still_amid_a_batch_of_actions_does_not_beat_as_if_nothing_was() -> (
+    None
+):
+    links = await lan.plug("a0")
+    speaker = lan.Speaker("a")
+    take_note = speaker.told.acted
+    stood_still = False
+
+    def stand_still(action: events.Action, now: float) -> None:
+        nonlocal stood_still
+        take_note(action, now)
+        if isinstance(action, events.Take) and not stood_still:
+            stood_still = True
+            time.sleep(speaker.driver.core.fence_at - time.monotonic() + 0.05)
+
+    speaker.told.acted = stand_still  # type: ignore[method-assign]
+    addresses = {lan.HELD + number for number in range(3)}
+    speaker.use(links, "a0", *(lan.listed(address, "a0", "a") for address in addresses))
+    await lan.until(lambda: stood_still)
+    speaker.driver.catch_up()
+    assert speaker.told.stalls
+
+
 async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_counts() -> None:
     links = await lan.plug("a0", lan.CLIENT)
     client = lan.Client(links)
