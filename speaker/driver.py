@@ -2,17 +2,17 @@
 """Driving the protocol core: frames and deadlines in, heartbeats and answers out.
 
 Everything here runs in callbacks of one event loop and each batch is bounded, so the longest
-time between two looks at the clock is some milliseconds. Before each batch the fence is checked:
-a process that stood still for too long must not answer from the past. After it, whatever called,
-our own heartbeat is sent if it is due and those that wait are read: on a node whose cores are
-fought over, the turn that the timer would wait for may come too late.
+time between two looks at the clock is some milliseconds. Before each batch and each event for the
+core the fence is checked: a process that stood still for too long must not answer from the past.
+After it, whatever called, our own heartbeat is sent if it is due and those that wait are read: on a
+node whose cores are fought over, the turn that the timer would wait for may come too late.
 """
 
 import asyncio
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from contract import pool
@@ -21,6 +21,13 @@ from speaker.protocol import core, events
 from speaker.wire import channel, probes, schedule, segment
 
 HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
+# The kernel queues no more, so what had come by a deadline has been read after so many: under a
+# flood the queue is never found empty, and the dead must be buried all the same.
+HEARTBEATS_QUEUED: Final = 1400
+# In a large group beats come in bursts of one a peer. Each costs a few microseconds to read and ten
+# times that to wake up for, so the rest of a burst is left to gather once its first has come.
+GATHER_S: Final = 0.005
+GATHER_FROM_PEERS: Final = 10
 ANSWER_BATCH: Final = 64  # frames a protocol before heartbeats have their turn again
 SUSPENDED_S: Final = 0.2  # CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC by this: the machine slept
 
@@ -72,6 +79,7 @@ class Driver:
         self._ran_at = clock()
         self._booted_s = channel.booted_s()
         self._acted = False
+        self._undrained = 0  # heartbeats read since the queues were last found empty
         self._links: dict[str, table.Link] = {}
         self._wanted: frozenset[str] = frozenset()
 
@@ -134,7 +142,7 @@ class Driver:
             self._observer.could_not_open(link.name, error)
             return
         self.segments[link.name] = opened
-        self._loop.add_reader(opened.heartbeats, self.catch_up)
+        self._listen(opened)
         for protocol in opened.channels.values():
             self._loop.add_reader(protocol.socket, functools.partial(self._on_frames, protocol))
 
@@ -143,6 +151,16 @@ class Driver:
         for sock in closed.sockets:
             self._loop.remove_reader(sock)
         closed.close()
+
+    def _listen(self, opened: segment.Segment) -> None:
+        if self.segments.get(opened.name) is opened:
+            self._loop.add_reader(opened.heartbeats, self._on_heartbeats, opened)
+
+    def _on_heartbeats(self, opened: segment.Segment) -> None:
+        if self.core.count_peers(opened.name) >= GATHER_FROM_PEERS:
+            self._loop.remove_reader(opened.heartbeats)
+            self._loop.call_later(GATHER_S, self._listen, opened)
+        self.catch_up()
 
     def _on_frames(self, protocol: channel.Channel) -> None:
         # What a heartbeat says may be that an address is another's by now.
@@ -157,11 +175,6 @@ class Driver:
     def _on_timer(self) -> None:
         self._timer = None
         self._catch_up()
-        for opened in self.segments.values():
-            # The answer to a probe may lie unread when its time is over.
-            if opened.probing:
-                for protocol in opened.channels.values():
-                    self._answer(protocol)
         self._work()
 
     def _catch_up(self) -> None:
@@ -169,8 +182,7 @@ class Driver:
 
         Ours goes first. A starved process is woken soon, but what it then has to do takes long.
         """
-        self._fence()
-        late_s = self._clock() - self.core.next_deadline
+        late_s = self._fence() - self.core.next_deadline
         if late_s >= 0:
             self._observer.woken(late_s)
             self._tell(events.Tick(drained=False))
@@ -178,31 +190,41 @@ class Driver:
             self._tell(events.Tick(drained=True))
 
     def _drain_heartbeats(self) -> bool:
-        """Read the heartbeats that wait; False when there may be more."""
+        """Read the heartbeats that wait; False when some may have waited since the last time."""
         left = HEARTBEAT_BATCH
         for opened in self.segments.values():
             while (payload := opened.next_heartbeat()) is not None:
                 self._tell(events.HeartbeatReceived(opened.name, payload))
                 left -= 1
                 if left == 0:
-                    return False
+                    self._undrained += HEARTBEAT_BATCH
+                    if self._undrained < HEARTBEATS_QUEUED * len(self.segments):
+                        return False
+                    self._undrained = 0
+                    return True
+        self._undrained = 0
         return True
 
-    def _fence(self) -> None:
+    def _fence(self) -> float:
+        """Return the time, by which all is released that others may have taken over."""
         now, booted_s = self._clock(), channel.booted_s()
         ran_s, ran_or_slept_s = now - self._ran_at, booted_s - self._booted_s
         self._ran_at, self._booted_s = now, booted_s
         if now <= self.core.fence_at and ran_or_slept_s - ran_s < SUSPENDED_S:
-            return
-        self._tell(events.Stalled(age_s=ran_or_slept_s))
+            return now
+        self._carry_out(self.core.handle(events.Stalled(age_s=ran_or_slept_s), now), now)
         self._settle()
         for opened in self.segments.values():
             opened.discard()
         self._observer.stalled(ran_or_slept_s)
+        return now
 
     def _tell(self, event: events.Event) -> None:
-        now = self._clock()
-        actions = self.core.handle(event, now)
+        # Whatever happens, the core beats if that is due, and would beat as if nothing had been.
+        now = self._fence()
+        self._carry_out(self.core.handle(event, now), now)
+
+    def _carry_out(self, actions: Sequence[events.Action], now: float) -> None:
         if not actions:
             return
         until = self._until()
@@ -210,21 +232,22 @@ class Driver:
             self._act(action, now)
             # A thousand addresses to take or release take long, and our heartbeat is due meanwhile.
             # Whoever stood still may be dead to others by now, and leaves it to the fence.
-            if self._clock() >= self.core.next_deadline and channel.booted_s() <= until:
-                self._beat()
+            moment = self._clock()
+            if moment >= self.core.next_deadline and channel.booted_s() <= until:
+                self._beat(moment)
                 until = self._until()
         self._acted = True
 
-    def _beat(self) -> None:
-        now = self._clock()
+    def _beat(self, now: float) -> None:
         for action in self.core.handle(events.Tick(drained=False), now):
             self._act(action, now)
 
     def _act(self, action: events.Action, now: float) -> None:
         match action:
             case events.SendHeartbeat(interface, payload):
-                if interface in self.segments:
-                    self.segments[interface].send_heartbeat(payload)
+                opened = self.segments.get(interface)
+                if opened is not None and not opened.send_heartbeat(payload):
+                    self.core.unsent(interface)
                 return
             case events.Take(address, interface):
                 self.segments[interface].take(address, now)
@@ -247,11 +270,20 @@ class Driver:
 
     def _work(self) -> None:
         """Announce and probe what is due, and see to be woken in time."""
+        for opened in self.segments.values():
+            # The answer to a probe may lie unread when its time is over.
+            if opened.probing:
+                for protocol in opened.channels.values():
+                    self._answer(protocol)
         self._settle()
         now, until = self._clock(), self._until()
         while True:
             ended = [
-                events.Probed(name, {one.address: one.answered_by for one in outcomes})
+                events.Probed(
+                    name,
+                    answers={one.address: one.answered_by for one in outcomes},
+                    rivals={one.address: one.rivals for one in outcomes if one.rivals},
+                )
                 for name, opened in self.segments.items()
                 if (outcomes := opened.work(now, until))
             ]
@@ -290,3 +322,4 @@ class Driver:
 
     def _conflicted(self, interface: str, address: pool.Address, mac: bytes) -> None:
         self._observer.conflicted(interface, address, mac, self._clock())
+        self._acted = True  # a defence may be due

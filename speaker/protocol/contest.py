@@ -137,8 +137,7 @@ class Round:
                 )
             else:
                 # It will never hear that we hold it: one must yield, and only we can.
-                grace = const.DEAD_AFTER_INTERVALS * self.interval_s
-                lost = self.now >= rival[0].deaf_since + grace
+                lost = self.now >= self._judged_deaf_at(rival[0])
             if lost:
                 contest.why = f"{node} claims it"
                 return Loss(ReleaseCause.CLAIMED, node)
@@ -177,6 +176,9 @@ class Round:
         ours = incumbent.node == self.me.node
         if newer or ours or not incumbent.hears_us or self.me not in order:
             contest.end_turns()
+            judged_at = self._judged_deaf_at(incumbent)
+            if not incumbent.hears_us and self.now < judged_at:
+                contest.look_at = judged_at
             return Look.WAIT
         if incumbent.node not in contest.candidates or incumbent.rank > self.me.rank:
             return TakeCause.HANDOVER if self._is_our_turn(contest, order) else Look.WAIT
@@ -255,6 +257,10 @@ class Round:
         if contest.listed.announced:
             return None
         return InUse(contest.address, interface, answered_by)
+
+    def _judged_deaf_at(self, standing: Standing) -> float:
+        """Return when it has not heard us for so long that it is no loss of some frames."""
+        return standing.deaf_since + const.DEAD_AFTER_INTERVALS * self.interval_s
 
     def _is_our_turn(self, contest: Contest, order: Sequence[Standing]) -> bool:
         """Whether all candidates before us, who are one ourselves, have let their second pass."""

@@ -78,6 +78,20 @@ class Core:
             return [*actions, *self._leave(now)]
         return actions
 
+    def unsent(self, interface: str) -> None:
+        """Take back that the last heartbeat was sent: the kernel took it not.
+
+        Who only believes to speak is dead to its peers, and its fence must know.
+        """
+        segment = self._segments.get(interface)
+        if segment is not None:
+            segment.unsent()
+
+    def count_peers(self, interface: str) -> int:
+        """Return how many peers are alive on an interface."""
+        segment = self._segments.get(interface)
+        return 0 if segment is None else segment.count_peers()
+
     def peers(self, now: float) -> tuple[PeerView, ...]:
         """Show whom this speaker knows, on all interfaces."""
         return tuple(peer for each in self._segments.values() for peer in each.view_peers(now))
@@ -134,7 +148,7 @@ class Core:
             case Probed():
                 probed = self._segments.get(event.interface)
                 if probed is not None:
-                    actions += probed.probed(event.answers, now)
+                    actions += probed.probed(event, now)
             case Stalled():
                 self._own.well_since = now
                 for segment in self._segments.values():

@@ -12,7 +12,7 @@ import ipaddress
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -170,11 +170,14 @@ class KeysChanged:
 class Probed:
     """The outcomes of `Probe`s: for each address the MAC that answered for it, or None.
 
-    Those that ended together are told together, as each change of what is held is told to all.
+    `rivals` are the MACs that probed for an address at the same time; a peer's says nothing, and a
+    stranger's is as good as an answer (RFC 5227 §2.1.1). Probes that ended together are told
+    together, as each change of what is held is told to all.
     """
 
     interface: str
     answers: Mapping[Address, bytes | None]
+    rivals: Mapping[Address, Collection[bytes]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

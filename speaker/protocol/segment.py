@@ -10,7 +10,6 @@ from speaker.protocol import claimset, const, election, frame, view
 from speaker.protocol.contest import Contest, Look, Round
 from speaker.protocol.events import (
     Action,
-    Address,
     AddressView,
     Alone,
     Cleared,
@@ -20,16 +19,17 @@ from speaker.protocol.events import (
     PeerChanged,
     PeerView,
     Probe,
+    Probed,
     Release,
     ReleaseCause,
     Silence,
     Take,
 )
-from speaker.protocol.liveness import Peers
+from speaker.protocol.liveness import Peer, Peers
 from speaker.protocol.voice import Own, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 
 class Segment:
@@ -161,20 +161,23 @@ class Segment:
         """Name the keys that the codec accepts now."""
         self._voice.introduce(self.mac)
 
-    def probed(self, answers: Mapping[Address, bytes | None], now: float) -> Sequence[Action]:
+    def probed(self, outcomes: Probed, now: float) -> Sequence[Action]:
         """Take in the outcomes of probes."""
         actions: list[Action] = []
         concerned: list[bytes] = []
-        for address, answered_by in answers.items():
+        ours = {peer.tail.mac for peer in self._peers}
+        for address, claimed_by in outcomes.answers.items():
             contest = self._contests.get(address.packed)
             if contest is None or not contest.probing:
                 continue
             concerned.append(address.packed)
             contest.probing = False
+            strangers = (mac for mac in outcomes.rivals.get(address, ()) if mac not in ours)
+            answered_by = claimed_by or min(strangers, default=None)
             if answered_by is None:
                 contest.found_free = True
                 actions += self._clear(contest)
-            elif any(peer.tail.mac == answered_by for peer in self._peers):
+            elif answered_by in ours:
                 contest.probe_at = now + const.PASSED_OVER_AFTER_S
             else:
                 contest.probe_at = now + const.PROBE_AGAIN_S
@@ -188,6 +191,7 @@ class Segment:
         """Hold nothing, believe nobody, listen anew."""
         self._listen_until = now + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
         self._well_since = now
+        self._voice.spoke(now)  # nothing is held that an older time could be compared with
         actions = self._stop(ReleaseCause.STALLED)
         for contest in self._contests.values():
             contest.probing = False
@@ -203,7 +207,17 @@ class Segment:
         for contest in self._contests.values():
             actions += self._clear(contest)
         self._contests.clear()
+        if self._alone:
+            actions.append(Alone(self.name, alone=False, abruptly=False))
         return [*actions, *farewell]
+
+    def unsent(self) -> None:
+        """Take note that the kernel took the last frame not."""
+        self._voice.unsent()
+
+    def count_peers(self) -> int:
+        """Return how many peers are alive."""
+        return len(self._peers.alive())
 
     def is_free_to_leave(self, now: float) -> bool:
         """Whether nothing is held here that somebody else could still take over."""
@@ -326,8 +340,10 @@ class Segment:
                 claims=peer.claims,
             )
             for peer in alive
-            # Who hears nobody is right for its own side of a split at best, not for ours.
-            if peer.hears_us or peer.heard or not heard
+            # Who hears nobody is right for its own side of a split at best, not for ours. If it is
+            # the only one left to hear us, that may pass; otherwise it is deaf, or we are mute: for
+            # an address that it holds, nobody but us can hear or nobody but it be heard.
+            if peer.hears_us or peer.heard or not (heard or self._is_deaf(peer, now))
         ]
         return Round(
             now=now,
@@ -350,6 +366,9 @@ class Segment:
             else self._cold_until,
             interval_s=self._voice.interval_s,
         )
+
+    def _is_deaf(self, peer: Peer, now: float) -> bool:
+        return now >= peer.deaf_since + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
 
     def _declined(self) -> dict[bytes, claimset.Claim]:
         if not self._declines:

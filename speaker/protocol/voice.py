@@ -49,7 +49,7 @@ class Voice:
         self.well_since = math.inf
         self.interval_s = own.base_interval_s
         self.sequence = 0
-        self.spoke_at = now
+        self.spoke(now)
         self.next_beat_at = now
         self.may_beat_at = now  # with others
         self._name = interface.name
@@ -138,13 +138,22 @@ class Voice:
         self.flags = frame.Flag.LEAVING
         return [said for _ in range(const.FAREWELLS) for said in self.beat(now)]
 
+    def spoke(self, now: float) -> None:
+        """Note that our peers hear from us at this moment."""
+        self.spoke_at = self._spoke_before = now
+
+    def unsent(self) -> None:
+        """Note that what was said last went nowhere."""
+        self.spoke_at = self._spoke_before
+
     def _say(
         self, kind: frame.Tlv, value: bytes, now: float, strangers: Iterable[frame.Tail] = ()
     ) -> SendHeartbeat:
         listeners = {(p.tail.versions, p.tail.key_ids) for p in self._peers.alive()}
         listeners.update((tail.versions, tail.key_ids) for tail in strangers)
         self.sequence += 1
-        self.spoke_at = now
+        if now > self.spoke_at:
+            self._spoke_before, self.spoke_at = self.spoke_at, now
         self._peers.sent(self.sequence, self.interval_s, now)
         payload = self._codec.encode(
             version=max(

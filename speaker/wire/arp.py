@@ -58,18 +58,19 @@ class Responder:
     """Answers for the addresses held on one interface; all addresses are packed.
 
     `conflict` is called when another host claims a held address, `answered` when one claims an
-    address that is being probed.
+    address that is being probed, `contested` when one probes for that address too.
     """
 
     receive_length: Final = 64
 
-    def __init__(self, mac: bytes, *, conflict: Seen, answered: Seen) -> None:
+    def __init__(self, mac: bytes, *, conflict: Seen, answered: Seen, contested: Seen) -> None:
         self._mac = mac
         self._frames = Frames.of(mac)
         self._answers: dict[bytes, bytes] = {}  # address -> bytes 6 to 32 of the answer
         self._probed: set[bytes] = set()
         self._conflict = conflict
         self._answered = answered
+        self._contested = contested
 
     def hold(self, address: bytes) -> None:
         """Answer for the address from now on."""
@@ -119,10 +120,10 @@ class Responder:
         sender, target = frame[28:32], frame[38:42]
         if sender in self._answers:
             self._conflict(sender, sender_mac)
-        if self._probed:
-            claimed = target if sender == _NO_ADDRESS else sender
-            if claimed in self._probed:
-                self._answered(claimed, sender_mac)
+        if sender in self._probed:
+            self._answered(sender, sender_mac)
+        elif sender == _NO_ADDRESS and target in self._probed:
+            self._contested(target, sender_mac)
         if operation != _REQUEST:
             return reasons.Ignored.REPLY if operation == _REPLY else reasons.Ignored.MALFORMED
         if sender == target:

@@ -73,18 +73,19 @@ class Responder:
     """Answers for the IPv6 addresses held on one interface; all addresses are packed.
 
     `conflict` is called when another host claims a held address, `answered` when one claims an
-    address that is being probed.
+    address that is being probed, `contested` when one probes for that address too.
     """
 
     receive_length: Final = 256  # a solicitation with a nonce and both address options is 94
 
-    def __init__(self, mac: bytes, *, conflict: Seen, answered: Seen) -> None:
+    def __init__(self, mac: bytes, *, conflict: Seen, answered: Seen, contested: Seen) -> None:
         self._mac = mac
         self._frames = Frames.of(mac)
         self._answers: dict[bytes, _Answer] = {}
         self._probed: set[bytes] = set()
         self._conflict = conflict
         self._answered = answered
+        self._contested = contested
 
     def hold(self, address: bytes) -> None:
         """Answer for the address from now on."""
@@ -143,9 +144,10 @@ class Responder:
             return message
         source = frame[22:38]
         advertises = message.type == _ADVERTISEMENT
-        # A solicitation from `::` is somebody's own duplicate address detection.
-        if probed and (advertises or source == _UNSPECIFIED):
+        if probed and advertises:
             self._answered(target, message.mac)
+        elif probed and source == _UNSPECIFIED:  # somebody's own duplicate address detection
+            self._contested(target, message.mac)
         if answer is not None and advertises:
             self._conflict(target, message.mac)
         if advertises:

@@ -74,10 +74,13 @@ class Schedule:
         """Announce it no longer, not even what was due."""
         self._lives.pop(address, None)
 
-    def due(self, now: float, *, quiet: bool = False) -> list[tuple[pool.Address, int]]:
+    def due(
+        self, now: float, *, quiet: bool = False, repeats: bool = True
+    ) -> list[tuple[pool.Address, int]]:
         """Return the addresses to announce now and the number of forms, new ones before repeats.
 
-        `quiet` holds the periodic refresh back (it is skipped, not owed).
+        `quiet` holds the periodic refresh back (it is skipped, not owed). Without `repeats` only
+        what was never announced is, and the rest is left for the next call.
         """
         while self._later and self._later[0][0] <= now:
             due, turn, life, address = heapq.heappop(self._later)
@@ -93,6 +96,8 @@ class Schedule:
             if self._lives.get(address) != life:
                 heapq.heappop(self._ready)
                 continue
+            if turn and not repeats:
+                break
             forms = self._forms(address, turn)
             if not self._bucket.take(now, forms):
                 break

@@ -7,6 +7,7 @@ which must run before the next frame is read, puts it into the kernel once for a
 """
 
 import contextlib
+import functools
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -47,7 +48,9 @@ class Segment:
         self._mute: hearing.Mute | None = None
         self._heartbeat_header = const.GROUP_MAC + link.mac + const.ETHERTYPE.to_bytes(2)
         self._conflict = conflict
+        self._bucket = bucket
         self._schedule = schedule.Schedule(bucket, {pool.IPV4: _ARP_FORMS, pool.IPV6: _NDP_FORMS})
+        self._to_defend: set[pool.Address] = set()
         self._probes = probes.Probes(pace)
         self._memberships = membership.Memberships(link.index)
         self._held: set[pool.Address] = set()
@@ -55,7 +58,11 @@ class Segment:
             self.heartbeats = packet.PacketSocket(link.name, const.ETHERTYPE)
             opened.callback(self.heartbeats.close)
             self.heartbeats.join(const.GROUP_MAC)
-            seen = {"conflict": self._claimed, "answered": self._answered}
+            seen = {
+                "conflict": self._claimed,
+                "answered": self._answered,
+                "contested": self._contested,
+            }
             self._arp = channel.Channel(
                 link.name, packet.ETH_P_ARP, arp.Responder(link.mac, **seen)
             )
@@ -104,6 +111,7 @@ class Segment:
     def release(self, address: pool.Address) -> None:
         """Answer for the address and announce it no longer."""
         self._held.discard(address)
+        self._to_defend.discard(address)
         protocol = self._channel(address)
         protocol.responder.drop(address.packed)
         protocol.unsettled = True
@@ -152,19 +160,22 @@ class Segment:
     def work(self, now: float, until: float) -> list[probes.Outcome]:
         """Send the announcements and probes that are due; return the probes that have ended.
 
+        All share the tokens of the interface: what is new here comes first, repetitions last.
         Nothing is sent from `until` on, in seconds since the boot.
         """
         if self._mute is not None and self._mute.ends(now, alone=self._alone):
             self._mute = None
         if self._mute is None:
-            for address, forms in self._schedule.due(now, quiet=self._alone):
-                if channel.booted_s() <= until:
-                    self._announce(address, forms)
-        ask, ended = self._probes.due(now)
+            self._announce_due(now, until, repeats=False)
+            while self._to_defend and self._may_send(now):
+                self._announce(self._to_defend.pop(), 1, until)
+        ask, ended = self._probes.due(now, functools.partial(self._may_send, now))
         for address in ask:
             protocol = self._channel(address)
             if channel.booted_s() <= until:
                 protocol.socket.send(protocol.responder.probe(address.packed))
+        if self._mute is None:
+            self._announce_due(now, until, repeats=True)
         for outcome in ended:
             protocol = self._channel(outcome.address)
             protocol.responder.unwatch(outcome.address.packed)
@@ -174,23 +185,35 @@ class Segment:
     def next_at(self, now: float) -> float | None:
         """Return when `work` next has something to do, None for never."""
         announced = self._schedule.next_at(now) if self._mute is None else now + hearing.LOOK_S
-        moments = (announced, self._probes.next_at())
+        probed = self._probes.next_at()
+        if probed is not None and probed <= now:
+            probed = self._bucket.ready_at(now, 1)
+        defended = self._bucket.ready_at(now, 1) if self._to_defend and not self._mute else None
+        moments = (announced, probed, defended)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def defend(self, address: pool.Address) -> None:
-        """Announce a held address once, out of turn (RFC 5227 §2.4)."""
+        """Have a held address announced once, out of turn (RFC 5227 §2.4)."""
         if address in self._held:
-            self._announce(address, 1)
+            self._to_defend.add(address)
 
     def reassert(self, address: pool.Address, now: float) -> None:
         """Announce a held address as if it were taken now: somebody else has announced it."""
         if address in self._held:
             self._schedule.add(address, now)
 
-    def _announce(self, address: pool.Address, forms: int) -> None:
+    def _announce_due(self, now: float, until: float, *, repeats: bool) -> None:
+        for address, forms in self._schedule.due(now, quiet=self._alone, repeats=repeats):
+            self._announce(address, forms, until)
+
+    def _announce(self, address: pool.Address, forms: int, until: float) -> None:
         protocol = self._channel(address)
         for frame in protocol.responder.announcements(address.packed)[:forms]:
-            protocol.socket.send(frame)
+            if channel.booted_s() <= until:
+                protocol.socket.send(frame)
+
+    def _may_send(self, now: float) -> bool:
+        return self._bucket.take(now, 1)
 
     def _channel(self, address: pool.Address) -> channel.Channel:
         return self._arp if address.version == pool.IPV4 else self._ndp
@@ -200,3 +223,6 @@ class Segment:
 
     def _answered(self, packed: bytes, mac: bytes) -> None:
         self._probes.answered(ipaddress.ip_address(packed), mac)
+
+    def _contested(self, packed: bytes, mac: bytes) -> None:
+        self._probes.contested(ipaddress.ip_address(packed), mac)

@@ -70,6 +70,7 @@ class Node:
         # Strangers' answers to this node's probes, and whose ARP passes where heartbeats do not.
         self.answers: dict[events.Address, bytes] = {}
         self.answered_by_holder_on: Node | None = None
+        self._rivals: dict[tuple[str, events.Address], set[bytes]] = {}  # of probes under way
 
     @property
     def running(self) -> bool:
@@ -215,8 +216,7 @@ class Node:
                     world.log.append((world.now, self.name, action))
                     self._drop(action.interface, action.address)
                 case events.Probe():
-                    probed = functools.partial(self._probed, action.interface, action.address)
-                    world.at(world.now + 0.2, probed)
+                    self._probe(action.interface, action.address)
                 case events.PeerChanged():
                     if action.cause is events.PeerCause.SILENT:
                         world.deaths.append((world.now, self.name, action.node))
@@ -233,19 +233,33 @@ class Node:
         del self.held_on[interface][address]
         self.world.moved("release", address)
 
+    def _probe(self, interface: str, probed: events.Address) -> None:
+        """Ask; whoever asks for the same meanwhile hears it, and is heard."""
+        key = interface, probed
+        rivals = self._rivals[key] = set()
+        for other in self.world.nodes.values():
+            if other is not self and key in other._rivals and self._reaches(other, interface):
+                rivals.add(other.mac)
+                other._rivals[key].add(self.mac)
+        done = functools.partial(self._probed, interface, probed)
+        self.world.at(self.world.now + self.world.probe_s, done)
+
     def _probed(self, interface: str, probed: events.Address) -> None:
         """Whoever holds the address and can hear us answers, as ARP does; so does a stranger."""
         answer = self.answers.get(probed)
-        cut = self.world.networks[interface].cut
         for other in self.world.nodes.values():
-            reached = {(self.name, other.name), (other.name, self.name)}.isdisjoint(cut)
-            reached = reached and interface not in self.down | other.down
-            reached = reached or self.answered_by_holder_on is other
+            reached = self._reaches(other, interface) or self.answered_by_holder_on is other
             holds = other.running and probed in other.held_on[interface]
             if other is not self and holds and reached:
                 answer = other.mac
+        rivals = self._rivals.pop((interface, probed), set())
         if self.running:
-            self.tell(events.Probed(interface, {probed: answer}))
+            self.tell(events.Probed(interface, {probed: answer}, {probed: rivals}))
+
+    def _reaches(self, other: Node, interface: str) -> bool:
+        ways = {(self.name, other.name), (other.name, self.name)}
+        cut = self.world.networks[interface].cut
+        return ways.isdisjoint(cut) and interface not in self.down | other.down
 
 
 class World:
@@ -272,6 +286,7 @@ class World:
         self.silences: collections.deque[tuple[str, events.Silence]] = collections.deque(maxlen=99)
         self.recorded: collections.deque[bytes] = collections.deque(maxlen=5_000)
         self.on_move: list[Callable[[str, events.Address | None], None]] = []
+        self.probe_s = 0.2  # how long a probe takes, as `speaker.wire.probes` has it
         self._last_arrival: dict[tuple[str, str, str], float] = {}
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0

@@ -287,6 +287,38 @@ def test_a_fresh_address_is_probed_first_and_not_taken_while_a_stranger_answers(
     assert events.Cleared(X, "eth0") in [action for _, _, action in world.log]
 
 
+def test_whoever_takes_no_part_any_more_is_not_alone_for_ever():
+    world = World("ab")
+    world.nodes["a"].children = (listed(1, *"ab"),)
+    world.nodes["a"].start()
+    world.run(1.0)
+    world.nodes["a"].set_children(())
+    alone = [what.alone for _, _, what in world.log if isinstance(what, events.Alone)]
+    assert alone == [True, False]
+
+
+def test_candidates_that_probe_at_the_same_time_do_not_keep_one_another_from_it():
+    # RFC 5227's own pace takes five times as long as a candidate is waited for.
+    world = World("abc")
+    world.probe_s = 5.0
+    world.start([listed(1, *"abc", announced=False)])
+    world.run(20.0)
+    assert world.holders(X) == ["a"]
+
+
+def test_a_stranger_that_probes_at_the_same_time_is_as_good_as_an_answer():
+    for strangers in ([], [b"\2strange"[:6]]):
+        world = World("ab")
+        world.probe_s = 1000.0  # the probe does not end by itself
+        world.start([listed(1, *"ab", announced=False)])
+        world.run(0.9)
+        rivals = {X: [world.nodes["b"].mac, *strangers]}
+        world.nodes["a"].tell(events.Probed("eth0", {X: None}, rivals))
+        found = [what.answered_by for _, _, what in world.log if isinstance(what, events.InUse)]
+        assert found == strangers
+        assert world.holders(X) == ([] if strangers else ["a"])
+
+
 def test_an_address_that_one_of_us_announced_before_is_not_probed_in_a_fail_over():
     world = steady(listed(1, *"abc", announced=False))
     assert world.actions["Probe"] == 1

@@ -158,12 +158,31 @@ def test_a_speaker_that_hears_nobody_is_not_heeded_by_those_who_hear_others():
     assert len(world.holders(X)) == 1
 
 
-def test_a_holder_whom_the_claimant_does_not_hear_releases_to_it():
-    world = group("abc")
-    world.cut(("a", "b"))  # b declares a dead, as nobody's word for a counts for more than a second
-    world.nodes["c"].kill()
+def test_a_node_of_two_that_hears_nobody_takes_nothing_away_from_the_other():
+    world = World("ab")
+    world.start([listed(1, *"ab"), listed(2, *"ba")])
+    world.run(5.0)
+    assert (world.holders(address(1)), world.holders(address(2))) == (["a"], ["b"])
+    world.cut(("a", "b"))  # b hears nothing, perhaps no question either, and declares a dead
     world.run(2.0)
-    assert world.holders(X) == ["b"]
+    assert (world.holders(address(1)), world.holders(address(2))) == (["a", "b"], ["a", "b"])
+    world.heal()
+    world.run(0.5)
+    assert all(len(world.holders(address(number))) == 1 for number in (1, 2))
+
+
+def test_some_lost_beats_between_two_nodes_move_nothing_of_the_one_that_is_heard():
+    world = World("ab")
+    world.start([listed(1, *"ab"), listed(2, *"ba")])
+    world.run(5.0)
+    world.log.clear()
+    world.cut(("a", "b"))
+    world.run(0.3)  # b has just declared a dead; that b hears nobody may still pass
+    world.heal()
+    world.run(5.0)
+    taken = [who for _, who, action in world.log if isinstance(action, events.Take)]
+    assert "a" not in taken[:1]
+    assert all(len(world.holders(address(number))) == 1 for number in (1, 2))
 
 
 def test_with_one_link_deaf_in_one_direction_there_is_one_holder():

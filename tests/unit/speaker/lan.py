@@ -21,6 +21,7 @@ from speaker.wire import packet, probes
 HELD = ipaddress.ip_address("192.0.2.10")
 SIX = ipaddress.ip_address("2001:db8::10")
 CLIENT = "c0"
+RATE, BURST = 200.0, 50  # announcements
 closing = contextlib.ExitStack()  # one test a process, and so one stack; conftest.py closes it
 
 
@@ -61,8 +62,8 @@ class Speaker:
             events.Config(group="test", node=node, epoch=node.encode() * 8, keys=keys),
             self.told,
             pace=pace,
-            announce_rate=200.0,
-            announce_burst=50,
+            announce_rate=RATE,
+            announce_burst=BURST,
         )
         closing.callback(self.driver.close)
 

@@ -21,10 +21,12 @@ class Segment:
     def __init__(self) -> None:
         self.conflicts: list[tuple[bytes, bytes]] = []
         self.answers: list[tuple[bytes, bytes]] = []
+        self.rivals: list[tuple[bytes, bytes]] = []
         self.responder = arp.Responder(
             mac(OURS),
             conflict=lambda *claim: self.conflicts.append(claim),
             answered=lambda *claim: self.answers.append(claim),
+            contested=lambda *claim: self.rivals.append(claim),
         )
         self.responder.hold(HELD.packed)
         self.responder.watch(PROBED.packed)
@@ -112,10 +114,9 @@ def test_our_own_announcement_come_back_is_no_conflict() -> None:
     [
         {"op": 2, "psrc": str(PROBED), "pdst": "0.0.0.0"},
         {"op": 1, "psrc": str(PROBED), "pdst": "192.0.2.1"},
-        {"op": 1, "psrc": "0.0.0.0", "pdst": str(PROBED)},  # RFC 5227 2.1.1: a probe too
     ],
 )
-def test_whoever_has_or_wants_a_probed_address_is_reported(claim: dict[str, object]) -> None:
+def test_whoever_has_a_probed_address_is_reported(claim: dict[str, object]) -> None:
     segment = Segment()
     segment.responder.answer(frame(**claim))
     assert segment.answers == [(PROBED.packed, mac(ASKER))]
@@ -124,10 +125,17 @@ def test_whoever_has_or_wants_a_probed_address_is_reported(claim: dict[str, obje
     assert len(segment.answers) == 1
 
 
+def test_whoever_probes_for_a_probed_address_too_is_told_apart() -> None:  # RFC 5227 2.1.1
+    segment = Segment()
+    segment.responder.answer(frame(op=1, psrc="0.0.0.0", pdst=str(PROBED)))
+    assert segment.answers == []
+    assert segment.rivals == [(PROBED.packed, mac(ASKER))]
+
+
 def test_a_request_for_a_probed_address_is_no_claim() -> None:
     segment = Segment()
     assert segment.responder.answer(frame(pdst=str(PROBED))) is Ignored.NOT_OURS
-    assert segment.answers == []
+    assert segment.answers == segment.rivals == []
 
 
 def test_announcements_are_a_gratuitous_request_and_reply() -> None:

@@ -33,7 +33,9 @@ class Cramped:
 @pytest.fixture
 def cramped(monkeypatch: pytest.MonkeyPatch) -> channel.Channel:
     monkeypatch.setattr(packet, "PacketSocket", Cramped)
-    responder = arp.Responder(MAC, conflict=lambda *_: None, answered=lambda *_: None)
+    responder = arp.Responder(
+        MAC, conflict=lambda *_: None, answered=lambda *_: None, contested=lambda *_: None
+    )
     return channel.Channel("eth0", packet.ETH_P_ARP, responder)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Speakers' drivers and a client on one Ethernet segment, with real sockets."""
 
+import asyncio
 import dataclasses
 import ipaddress
 import math
@@ -8,8 +9,10 @@ import time
 
 import pytest
 
+from speaker import driver
 from speaker.protocol import const, events
-from speaker.wire import packet, probes, reasons
+from speaker.protocol.frame import Drop
+from speaker.wire import packet, probes, reasons, segment
 from tests.unit.speaker import lan
 
 pytestmark = pytest.mark.namespace
@@ -136,7 +139,105 @@ async def test_whoever_stands_still_amid_a_batch_of_actions_does_not_beat_as_if_
     assert speaker.told.stalls
 
 
-async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_counts() -> None:
+async def test_whoever_stands_still_amid_a_batch_of_heartbeats_holds_nothing_then() -> None:
+    links = await lan.plug("a0", "b0")
+    first, second = lan.Speaker("a"), lan.Speaker("b")
+    for speaker, name in ((first, "a0"), (second, "b0")):
+        speaker.use(links, name, lan.listed(lan.HELD, name, "a", "b"))
+    await lan.until(lambda: first.held and first.peers and second.peers)
+    opened = first.driver.segments["a0"]
+    read, stood_still = opened.next_heartbeat, False
+
+    def stand_still() -> bytes | None:
+        nonlocal stood_still
+        payload = read()
+        if payload is not None and not stood_still:
+            stood_still = True
+            time.sleep(first.driver.core.fence_at - time.monotonic() + 0.05)
+        return payload
+
+    opened.next_heartbeat = stand_still  # type: ignore[method-assign]
+    await lan.until(lambda: stood_still)
+    assert first.told.stalls
+    releases = [a for a in first.told.actions if isinstance(a, events.Release)]
+    assert [a.cause for a in releases] == [events.ReleaseCause.STALLED]
+
+
+async def test_whoever_can_not_send_its_heartbeats_holds_nothing_any_more() -> None:
+    links = await lan.plug("a0")
+    speaker = await lan.holder(links)
+    opened = speaker.driver.segments["a0"]
+    opened.send_heartbeat = lambda _: False  # type: ignore[method-assign,assignment]
+    await lan.until(lambda: speaker.told.stalls)
+    assert not speaker.held
+
+
+async def test_under_a_flood_of_heartbeats_the_dead_are_buried_all_the_same() -> None:
+    links = await lan.plug("a0", "b0")
+    first, second = lan.Speaker("a"), lan.Speaker("b")
+    for speaker, name in ((first, "a0"), (second, "b0")):
+        speaker.use(links, name, lan.listed(lan.HELD, name, "b", "a"))
+    await lan.until(lambda: second.held and first.peers and second.peers)
+    second.driver.close()
+    # The queue is never found empty: whatever is read, there is more.
+    opened = first.driver.segments["a0"]
+    opened.next_heartbeat = lambda: b"noise"  # type: ignore[method-assign]
+    for _ in range(200):
+        if first.held:
+            break
+        time.sleep(const.INTERVAL_S / 5)  # noqa: ASYNC251 - what is done, the timer does
+        first.driver._on_timer()
+    assert first.held
+
+
+async def test_in_a_large_group_heartbeats_gather_before_they_wake_the_process_again() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    speaker = await lan.holder(links)
+    others = packet.PacketSocket(lan.CLIENT, const.ETHERTYPE)
+    lan.closing.callback(others.close)
+    frame = const.GROUP_MAC + bytes.fromhex("020000000001") + const.ETHERTYPE.to_bytes(2) + b"noise"
+    crowd = driver.GATHER_FROM_PEERS
+    speaker.driver.core.count_peers = lambda _: crowd  # type: ignore[method-assign,assignment]
+    woken, read = 0, speaker.driver._on_heartbeats
+
+    def wake(opened: segment.Segment) -> None:
+        nonlocal woken
+        woken += 1
+        read(opened)
+
+    speaker.driver._on_heartbeats = wake  # type: ignore[method-assign]
+    await lan.until(lambda: others.send(frame) and woken)
+    before, began = woken, time.monotonic()
+    seen = speaker.driver.core.counters[Drop.MALFORMED]
+    for _ in range(500):
+        others.send(frame)
+        await asyncio.sleep(0)
+    await lan.until(lambda: speaker.driver.core.counters[Drop.MALFORMED] >= seen + 500)
+    assert woken - before <= 1 + (time.monotonic() - began) / driver.GATHER_S
+
+
+async def test_defences_and_probes_share_the_tokens_of_announcements() -> None:
+    links = await lan.plug("a0", lan.CLIENT)
+    client = lan.Client(links)
+    speaker = await lan.holder(links, probes.SHORT)
+    opened = speaker.driver.segments["a0"]
+    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
+    opened.work(now, math.inf)
+    while client.arp.next(64) is not None:
+        pass
+    for number in range(1, 101):
+        opened.probe(lan.HELD + number, now)
+    opened.defend(lan.HELD)
+    opened.work(now, math.inf)
+    sent = [frame for _ in range(200) if (frame := client.arp.next(64)) is not None]
+    assert len(sent) <= lan.BURST
+    defence = [frame for frame in sent if frame[28:32] == frame[38:42] == lan.HELD.packed]
+    assert len(defence) == 1
+    assert opened.next_at(now) == pytest.approx(now + 1 / lan.RATE)
+
+
+@pytest.mark.parametrize("by", ["timer", "event"])
+async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_counts(by: str) -> None:
     links = await lan.plug("a0", lan.CLIENT)
     client = lan.Client(links)
     speaker = lan.Speaker("a", probes.SHORT)
@@ -147,7 +248,10 @@ async def test_an_answer_to_a_probe_that_lies_unread_is_read_before_silence_coun
     client.ask(lan.HELD, op=2, psrc=str(lan.HELD))
     ends_at = time.monotonic() + probes.SHORT.patience_s
     while opened.probing and time.monotonic() < ends_at + 1.0:
-        speaker.driver._on_timer()
+        if by == "timer":
+            speaker.driver._on_timer()
+        else:
+            speaker.driver.tell(events.Tick())
     assert not speaker.held
     assert any(isinstance(action, events.InUse) for action in speaker.told.actions)
 

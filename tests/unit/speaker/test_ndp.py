@@ -24,10 +24,12 @@ class Segment:
     def __init__(self) -> None:
         self.conflicts: list[tuple[bytes, bytes]] = []
         self.answers: list[tuple[bytes, bytes]] = []
+        self.rivals: list[tuple[bytes, bytes]] = []
         self.responder = ndp.Responder(
             mac(OURS),
             conflict=lambda *claim: self.conflicts.append(claim),
             answered=lambda *claim: self.answers.append(claim),
+            contested=lambda *claim: self.rivals.append(claim),
         )
         self.responder.hold(HELD.packed)
         self.responder.watch(PROBED.packed)
@@ -159,17 +161,18 @@ def test_an_advertisement_of_a_held_address_is_a_conflict() -> None:
     assert segment.conflicts == [(HELD.packed, mac(ASKER))]
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        advertisement(PROBED),
-        solicitation(target=PROBED, src="::", dst="ff02::1:ff00:11", option=None),
-    ],
-)
-def test_whoever_has_or_wants_a_probed_address_is_reported(frame: bytes) -> None:
+def test_whoever_has_a_probed_address_is_reported() -> None:
     segment = Segment()
-    segment.responder.answer(frame)
+    segment.responder.answer(advertisement(PROBED))
     assert segment.answers == [(PROBED.packed, mac(ASKER))]
+
+
+def test_whoever_probes_for_a_probed_address_too_is_told_apart() -> None:
+    segment = Segment()
+    probe = solicitation(target=PROBED, src="::", dst="ff02::1:ff00:11", option=None)
+    segment.responder.answer(probe)
+    assert segment.answers == []
+    assert segment.rivals == [(PROBED.packed, mac(ASKER))]
 
 
 def test_a_solicitation_for_a_probed_address_is_no_claim() -> None:
