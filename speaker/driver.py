@@ -26,7 +26,7 @@ HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
 HEARTBEATS_QUEUED: Final = 1400
 # In a large group beats come in bursts of one a peer. Each costs a few microseconds to read and ten
 # times that to wake up for, so the rest of a burst is left to gather once its first has come.
-GATHER_S: Final = 0.005
+GATHER_S: Final = 0.01
 GATHER_FROM_PEERS: Final = 10
 ANSWER_BATCH: Final = 64  # frames a protocol before heartbeats have their turn again
 SUSPENDED_S: Final = 0.2  # CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC by this: the machine slept
@@ -153,14 +153,18 @@ class Driver:
         closed.close()
 
     def _listen(self, opened: segment.Segment) -> None:
-        if self.segments.get(opened.name) is opened:
-            self._loop.add_reader(opened.heartbeats, self._on_heartbeats, opened)
+        self._loop.add_reader(opened.heartbeats, self._on_heartbeats, opened)
 
     def _on_heartbeats(self, opened: segment.Segment) -> None:
         if self.core.count_peers(opened.name) >= GATHER_FROM_PEERS:
             self._loop.remove_reader(opened.heartbeats)
-            self._loop.call_later(GATHER_S, self._listen, opened)
+            self._loop.call_later(GATHER_S, self._on_gathered, opened)
         self.catch_up()
+
+    def _on_gathered(self, opened: segment.Segment) -> None:
+        self.catch_up()
+        if self.segments.get(opened.name) is opened:
+            self._listen(opened)
 
     def _on_frames(self, protocol: channel.Channel) -> None:
         # What a heartbeat says may be that an address is another's by now.

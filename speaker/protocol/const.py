@@ -21,6 +21,7 @@ LENGTHEN_AFTER_BEATS: Final = 3  # a longer interval is announced that often bef
 
 ASK_AFTER_INTERVALS: Final = 2.0  # 100 ms: two beats may be late or lost before anybody asks
 ASK_SPACING_INTERVALS: Final = 0.8  # 40 ms: three asks and a round trip fit into the dead-interval
+ASK_TOGETHER_INTERVALS: Final = 0.4  # 20 ms: whoever would be asked so soon is asked along
 ASKS: Final = 3
 LAST_ASK_INTERVALS: Final = 1.0  # time that the last ask has to be answered
 DEAD_AFTER_INTERVALS: Final = 5.0  # 250 ms
@@ -28,7 +29,11 @@ DEAD_AFTER_INTERVALS: Final = 5.0  # 250 ms
 # not hear. At 20 % loss 20 beats and 60 asks in a row are not lost by chance.
 WITNESSED_FOR_INTERVALS: Final = 20.0
 FRESH_INTERVALS: Final = 20.0  # an echo of our sequence that is older proves nothing
-ANSWER_SPACING_S: Final = 0.01  # an answer to asks and greetings, at most so often
+# Answers to asks, and greetings, at most so often; in a large group twice as often as beats. All
+# hear each, and after an outage of the segment everybody asks and greets everybody: without a bound
+# that grows with the group, the answers alone would keep a node too busy to hear them in time.
+ANSWER_SPACING_S: Final = 0.01
+ANSWER_SPACING_PER_PEER_S: Final = INTERVAL_PER_PEER_S / 2
 
 FRAME_BYTES: Final = 1_400  # fits a VXLAN inside 1,500 bytes, with an IPv6 underlay and a tag
 CLAIM_PART_BYTES: Final = 1_200

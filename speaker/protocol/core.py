@@ -64,7 +64,10 @@ class Core:
     @property
     def fence_at(self) -> float:
         """When the peers may have declared this node dead: do nothing later without `Stalled`."""
-        return min((s.fence_at for s in self._segments.values()), default=math.inf)
+        earliest = math.inf
+        for segment in self._segments.values():  # for every frame: no generator
+            earliest = min(earliest, segment.fence_at)
+        return earliest
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         """Take in what happened at `now` and say what to do about it."""

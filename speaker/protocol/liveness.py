@@ -133,6 +133,11 @@ class Peers:
         self._strangers.clear()
         return strangers
 
+    @property
+    def stranger_count(self) -> int:
+        """How many wait to be greeted."""
+        return len(self._strangers)
+
     def sent(self, sequence: int, interval_s: float, now: float) -> None:
         """Note our own sequence; an echo is fresh for one to two turns of `FRESH_INTERVALS`."""
         if now - self._turned_at >= const.FRESH_INTERVALS * interval_s:
@@ -185,23 +190,37 @@ class Peers:
         return peer, changed
 
     def silent(self, now: float) -> tuple[list[Peer], list[Peer]]:
-        """Return the peers to ask for a sign of life now, and those that are dead as of now."""
+        """Return the peers to ask for a sign of life now, and those that are dead as of now.
+
+        One frame asks them all, so with the first goes whoever would be asked soon.
+        """
+        due: list[Peer] = []
+        soon: list[Peer] = []
+        for peer in self._peers.values():
+            if not peer.alive:
+                continue
+            left_s = _next_step(peer) - now
+            if left_s <= 0:
+                due.append(peer)
+            elif not peer.asks and left_s <= const.ASK_TOGETHER_INTERVALS * peer.interval_s:
+                soon.append(peer)
         asked: list[Peer] = []
         dead: list[Peer] = []
-        for peer in self._peers.values():
-            if not peer.alive or now < _next_step(peer):
-                continue
+        for peer in due:
             # What a witness told may be old news: then there is no more time than before.
             if self._is_witnessed(peer) and now < _next_step(peer):
                 continue
             if peer.asks < const.ASKS:
-                peer.asks += 1
-                peer.asked_at = now
                 asked.append(peer)
             else:
                 peer.alive = False
                 peer.died_at = now
                 dead.append(peer)
+        if asked:
+            asked += [peer for peer in soon if not self._is_witnessed(peer)]
+        for peer in asked:
+            peer.asks += 1
+            peer.asked_at = now
         return asked, dead
 
     def next_deadline(self) -> float:

@@ -58,11 +58,12 @@ class Segment:
         self._alone = False
         self._silence_at = math.inf
         self._look_at = self._listen_until
+        self._stale_at = math.inf  # since when every address is to be looked at
 
     @property
     def next_deadline(self) -> float:
         """When `tick` is due at the latest."""
-        return min(self._voice.next_beat_at, self._silence_at, self._look_at)
+        return min(self._voice.next_beat_at, self._silence_at, self._look_at, self._stale_at)
 
     @property
     def fence_at(self) -> float:
@@ -75,7 +76,12 @@ class Segment:
         return not self._contests
 
     def receive(self, payload: bytes, now: float) -> Sequence[Action]:
-        """Take in a frame; raises DropError if it must change nothing."""
+        """Take in a frame; raises DropError if it must change nothing.
+
+        Claims are heeded at once. What changes who may hold anything is, once for all that were
+        read with it, at the next `tick`, which is due now: a group that meets again has as many
+        changes as peers.
+        """
         beat = self._codec.decode(payload)
         peer, changed = self._peers.receive(beat, now)
         tail = beat.tail
@@ -91,7 +97,7 @@ class Segment:
         if frame.names_epoch(tail.wanted, self._peers.epoch):
             self._voice.repeat_claims()
         if changed:
-            concerned = self._contests
+            self._stale_at = min(self._stale_at, now)
             if born:
                 self._silence_at = self._peers.next_deadline()
                 actions.append(PeerChanged(self.name, peer.node, True, PeerCause.HEARD))
@@ -113,7 +119,9 @@ class Segment:
             return self._beat(now) if now >= self._voice.next_beat_at else ()
         asked, dead = self._peers.silent(now)
         actions: list[Action] = []
-        if dead or (self._is_fit(now) and not self._voice.flags & frame.Flag.FIT):
+        ripe = self._is_fit(now) and not self._voice.flags & frame.Flag.FIT
+        if dead or ripe or now >= self._stale_at:
+            self._stale_at = math.inf
             actions += self._look(self._contests, now)
         elif now >= self._look_at:
             due = [key for key, contest in self._contests.items() if now >= contest.look_at]
@@ -239,7 +247,10 @@ class Segment:
 
     def _beat(self, now: float) -> Sequence[Action]:
         self._peers.expire(now)
-        return self._voice.scheduled_beat(now)
+        said = self._voice.scheduled_beat(now)
+        # Whoever was heard since is not silent at the time that was reckoned with: one wake less.
+        self._silence_at = self._peers.next_deadline()
+        return said
 
     def _is_fit(self, now: float) -> bool:
         own = self._own

@@ -96,7 +96,7 @@ class Voice:
 
     def answer(self, now: float) -> list[SendHeartbeat]:
         """Beat because somebody asks for it, but not too often."""
-        if now < self._beat_spoken_at + const.ANSWER_SPACING_S:
+        if now < self._beat_spoken_at + self._answer_spacing_s():
             return []
         return self.beat(now)
 
@@ -108,7 +108,7 @@ class Voice:
 
     def greet(self, now: float) -> list[SendHeartbeat]:
         """List strangers back, so that they can prove by an echo that they are of today."""
-        if now < self._greeted_at + const.ANSWER_SPACING_S:
+        if now < self._greeted_at + self._answer_spacing_s():
             return []
         strangers = self._peers.strangers()
         if not strangers:
@@ -171,6 +171,10 @@ class Voice:
             fields=frame.field(kind, value) + self._identity,
         )
         return SendHeartbeat(self._name, payload)
+
+    def _answer_spacing_s(self) -> float:
+        others = len(self._peers.alive()) + self._peers.stranger_count
+        return max(const.ANSWER_SPACING_S, others * const.ANSWER_SPACING_PER_PEER_S)
 
     def _signer(self, accepted: Sequence[tuple[bytes, ...]]) -> bytes:
         for ours in self._codec.key_ids:

@@ -213,6 +213,24 @@ def test_a_newcomer_that_one_peer_cannot_reach_is_believed_by_it_on_the_word_of_
     assert len(world.holders(X)) == 1
 
 
+def test_a_large_group_that_falls_silent_asks_few_questions_and_gives_few_answers():
+    names = [f"n{number:02}" for number in range(30)]
+    world = World(names)
+    world.start([listed(1, *names[:16])])
+    world.run(5.0)
+    before = world.actions["SendHeartbeat"]
+    world.network.loss = 1.0
+    world.run(0.2)  # each has 29 to ask, who fell silent one after another
+    beats, asks = 0.2 / const.INTERVAL_S + 1, const.ASKS
+    assert world.actions["SendHeartbeat"] - before <= len(names) * (beats + asks)
+    before = world.actions["SendHeartbeat"]
+    world.network.loss = 0.0
+    world.run(1.0)  # and all are asked, or greeted anew
+    beats, answers = 1.0 / const.INTERVAL_S + 1, 1.0 / (29 * const.ANSWER_SPACING_PER_PEER_S)
+    assert world.actions["SendHeartbeat"] - before <= len(names) * (beats + answers)
+    assert len(world.holders(X)) == 1
+
+
 def test_a_large_group_lengthens_its_interval_and_stays_alive():
     names = [f"n{number:02}" for number in range(14)]
     world = World(names)
