@@ -17,6 +17,7 @@ from contract import durations, errors, names, pool
 DEFAULT_FAILBACK_DELAY_S: Final = 30.0
 _MAX_NAME: Final = 63  # RFC 1035 label, as Kubernetes wants of a Service's name
 _MAX_PORT: Final = 65535
+MAX_LIST_VERSION: Final = 2**32 - 1  # docs/protocol.md: a claim has four bytes for it
 _MAX_DIGITS: Final = 18  # any such number fits 64 bits; Python itself refuses to read thousands
 
 
@@ -131,7 +132,7 @@ def decode(manifest: Mapping[str, Any]) -> Child:
         balancer=fields.label(names.CHILD_BALANCER),
         address=fields.address(names.CHILD_ADDRESS),
         nodes=nodes,
-        list_version=fields.integer(names.CHILD_LIST_VERSION, least=1),
+        list_version=fields.list_version(),
         ports=fields.ports(),
         planned=fields.integer(names.CHILD_PLANNED, least=1),
         health_check_port=fields.health_check_port(),
@@ -195,6 +196,13 @@ class _Fields:
         if not is_number or int(value) < least:
             raise self.error(key, f"want a whole number of at least {least}")
         return int(value)
+
+    def list_version(self) -> int:
+        key = names.CHILD_LIST_VERSION
+        version = self.integer(key, least=1)
+        if version > MAX_LIST_VERSION:
+            raise self.error(key, f"want a version of at most {MAX_LIST_VERSION}")
+        return version
 
     def address(self, key: str) -> pool.Address:
         try:

@@ -20,6 +20,7 @@ CHILDREN: Final = api.Resource(
     {"labelSelector": f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"},
 )
 _ADDRESSES: Final = 10_000  # whose being allowed is remembered
+_MAX_CREATED: Final = 2**32 - 1  # docs/protocol.md: a claim has four bytes for it, enough to 2106
 
 Told = tuple[child.Child, int, bool]
 """A child, when it was created, and whether its address was ever announced."""
@@ -198,6 +199,11 @@ def read_child(manifest: api.Manifest) -> KnownChild:
             f"child Service {decoded.namespace}/{decoded.name}: metadata.creationTimestamp is "
             f"{metadata.get('creationTimestamp')!r}: want a time"
         ) from None
+    if not 0 <= created <= _MAX_CREATED:
+        raise errors.ContractError(
+            f"child Service {decoded.namespace}/{decoded.name}: metadata.creationTimestamp is "
+            f"{metadata['creationTimestamp']!r}: want a time from 1970 to 2106"
+        )
     return KnownChild(
         child=decoded,
         created=created,

@@ -20,7 +20,7 @@ children = st.builds(
     balancer=st.just("front"),
     address=st.ip_addresses(),
     nodes=st.lists(node_names, unique=True, max_size=16).map(tuple),
-    list_version=st.integers(1, 2**40),
+    list_version=st.integers(1, child.MAX_LIST_VERSION),
     ports=st.lists(
         st.builds(
             child.Port,
@@ -95,6 +95,7 @@ def test_tcp_and_udp_on_one_number_become_one_entry():
         ({"list_version": "-1"}, "want a whole number of at least 1"),
         ({"list_version": "²"}, "want a whole number of at least 1"),
         ({"list_version": "9" * 5000}, "want a whole number of at least 1"),
+        ({"list_version": "4294967296"}, "'4294967296': want a version of at most 4294967295"),
         ({"nodes": "n1,n1"}, "each once"),
         ({"nodes": ",".join(f"n{i}" for i in range(17))}, "at most 16 nodes"),
         ({"health_check_port": "65536"}, "want a port of at most 65535"),

@@ -11,7 +11,7 @@ from contract import announcement, child, names
 from speaker import knowledge
 from speaker.cluster import api, lists, view, watch
 from speaker.links import table
-from speaker.protocol import events
+from speaker.protocol import claimset, const, events
 
 ETH0 = table.Link(2, "eth0", b"\x02\0\0\0\0\1", ethernet=True, carrier=True)
 ETH1 = table.Link(3, "eth1", b"\x02\0\0\0\0\2", ethernet=True, carrier=True)
@@ -122,6 +122,25 @@ def test_a_child_that_can_not_be_read_stands_in_no_others_way() -> None:
     assert "mars" in children.complaints["shop", "broken"]
     children.apply(changed(manifest(a_child("broken"))))
     assert children.complaints == {}
+
+
+@pytest.mark.parametrize("created", ["1969-12-31T23:59:59Z", "2106-02-07T06:28:16Z", "soon"])
+def test_a_child_of_a_time_that_no_claim_can_state_is_left_out(created: str) -> None:
+    children = view.Children()
+    children.apply(snapshot(manifest(a_child("odd"), created), manifest(a_child("whole"))))
+    assert list(children.by_key) == [("shop", "whole")]
+    assert created in children.complaints["shop", "odd"]
+
+
+def test_a_claim_can_state_whatever_is_read_of_a_child() -> None:
+    one = view.read_child(
+        manifest(a_child(list_version=child.MAX_LIST_VERSION), "2106-02-07T06:28:15Z")
+    )
+    claim = claimset.Claim(
+        one.created, one.child.list_version, claimset.UNLISTED, held=True, declined=True
+    )
+    (part,) = claimset.pack({one.child.address.packed: claim}, const.CLAIM_PART_BYTES)
+    assert claimset.parse(part).claims == {one.child.address.packed: claim}
 
 
 def test_a_complaint_comes_and_goes_as_a_change() -> None:
