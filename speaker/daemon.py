@@ -150,7 +150,9 @@ class Daemon:
             return None
         host, port = self._settings.listen
         try:
-            return await http.Server(status.pages(self), self._on_page_failure).start(host, port)
+            return await http.Server(
+                status.pages(self), self._on_page_failure, self.driver.catch_up
+            ).start(host, port)
         except OSError as error:
             raise errors.SpeakerError(
                 f"--listen {host}:{port}: {error}; give an address of this node and a free port, "

@@ -9,8 +9,8 @@ import math
 import pathlib
 import resource
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from contract import names, pool
 from speaker import http, knowledge, metrics
@@ -19,6 +19,8 @@ from speaker.protocol import frame
 if TYPE_CHECKING:
     from speaker import daemon
 
+_ITEMS_AT_ONCE: Final = 100  # of a list: a millisecond's work
+
 
 def pages(speaker: "daemon.Daemon") -> Mapping[str, Callable[[], http.Page]]:
     """Return the pages by path."""
@@ -26,7 +28,7 @@ def pages(speaker: "daemon.Daemon") -> Mapping[str, Callable[[], http.Page]]:
         "/healthz": lambda: http.Page("ok\n"),
         "/readyz": lambda: _ready(speaker),
         "/metrics": lambda: http.Page(_metrics(speaker), metrics.CONTENT_TYPE),
-        "/status": lambda: http.Page(_status(speaker), "application/json"),
+        "/status": lambda: http.Page("", "application/json", rest=_status(speaker)),
     }
 
 
@@ -100,47 +102,85 @@ def _count_pools(counted: metrics.Metrics, known: knowledge.Knowledge) -> None:
         counted.assigned.add(name, f"ipv{address.version}")
 
 
-def _status(speaker: "daemon.Daemon") -> str:
+def _status(speaker: "daemon.Daemon") -> Iterator[str]:
+    """Return the pieces of a JSON object, of what is believed as of now."""
     believed = speaker.driver.core.view(time.monotonic())
     node = speaker.known.node
     fit = speaker.known.fitness()
-    believes: dict[str, Any] = {
-        "node": speaker.known.name,
-        "fitness": {"rank": fit.rank.name.lower(), "why": fit.why},
-        "ownNode": None if node is None else dataclasses.asdict(node),
-        "proxyWell": speaker.known.proxy.well,
-        "listsComplete": speaker.known.complete,
-        "leaving": believed.leaving,
-        "keyIds": [key.hex() for key in believed.key_ids],
-        "links": [
-            {
-                **dataclasses.asdict(link),
-                "subnets": sorted(map(str, speaker.known.links.subnets.get(index, ()))),
-            }
-            for index, link in speaker.known.links.links.items()
-        ],
-        "peers": [dataclasses.asdict(peer) for peer in believed.peers],
-        "addresses": [dataclasses.asdict(address) for address in believed.addresses],
-        "complaints": speaker.known.complaints(),
-    }
-    return json.dumps(_plain(believes), indent=1, allow_nan=False)
+    links = speaker.known.links
+    return _object(
+        {
+            "node": speaker.known.name,
+            "fitness": {"rank": fit.rank, "why": fit.why},
+            "ownNode": None if node is None else _fields(node),
+            "proxyWell": speaker.known.proxy.well,
+            "listsComplete": speaker.known.complete,
+            "leaving": believed.leaving,
+            "keyIds": [key.hex() for key in believed.key_ids],
+            "links": [
+                {**_fields(link), "subnets": sorted(map(str, links.subnets.get(index, ())))}
+                for index, link in links.links.items()
+            ],
+            "peers": believed.peers,
+            "addresses": believed.addresses,
+            "complaints": speaker.known.complaints(),
+        }
+    )
+
+
+def _object(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a JSON object with a line for each field and for each item of a list in it.
+
+    A speaker may know thousands of addresses, and its heartbeats wait while a piece is made.
+    """
+    opening = "{\n"
+    for name, value in fields.items():
+        yield f"{opening}{json.dumps(name)}: "
+        if isinstance(value, list | tuple):
+            yield from _list(value)
+        else:
+            yield json.dumps(_plain(value), allow_nan=False)
+        opening = ",\n"
+    yield "\n}\n"
+
+
+def _list(items: Sequence[Any]) -> Iterator[str]:
+    opening = "["
+    for begin in range(0, len(items), _ITEMS_AT_ONCE):
+        encoded = [
+            json.dumps(_plain(item), allow_nan=False)
+            for item in items[begin : begin + _ITEMS_AT_ONCE]
+        ]
+        yield f"{opening}\n" + ",\n".join(encoded)
+        opening = ","
+    yield "[]" if opening == "[" else "\n]"
 
 
 def _plain(value: Any) -> Any:
     """Return the value as JSON can show it; what is infinite or unknown is null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bytes):
-        return value.hex(":")
+    # The most frequent first, and an enumeration's number before plain ones.
+    if value is None or isinstance(value, str | bool):
+        return value
     if isinstance(value, enum.Enum):
         return value.name.lower()
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, int):
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.hex(":")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain(_fields(value))
     return str(value)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields as they are; `dataclasses.asdict` copies all within, and takes long."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _resident_b() -> int:
