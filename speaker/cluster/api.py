@@ -24,6 +24,12 @@ _USER_AGENT: Final = "l2lb-speaker"  # the audit log and the managed fields name
 _TIMEOUT_S: Final = 10.0
 _SILENCE_GRACE_S: Final = 10.0
 _MERGE_PATCH: Final = "application/merge-patch+json"
+# Of the connection, or of the credentials, which lightkube reads anew now and then: a token file
+# that is gone, an exec plug-in that fails or says nonsense.
+_FAILURES: Final = (
+    *(httpx2.HTTPError, exceptions.ConfigError),
+    *(OSError, ValueError, KeyError, TypeError),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,21 +117,18 @@ class Api:
             **resource.selectors,
         }
         timeout = httpx2.Timeout(_TIMEOUT_S, read=timeout_s + _SILENCE_GRACE_S)
+        doing = f"watching {resource.name}"
         try:
             async with self._client.stream(
                 "GET", resource.path, params=params, timeout=timeout
             ) as response:
                 if response.is_error:
                     await response.aread()
-                _raise_for(response, f"watching {resource.name}")
+                _raise_for(response, doing)
                 async for line in _lines(response):
-                    yield json.loads(line)
-        except httpx2.HTTPError as error:
-            raise ApiError(f"watching {resource.name}: {_said(error)}") from error
-        except ValueError as error:
-            raise MalformedError(
-                f"watching {resource.name}: not JSON in the stream: {error}"
-            ) from error
+                    yield _read(line, doing)
+        except _FAILURES as error:
+            raise ApiError(f"{doing}: {_said(error)}") from error
 
     async def patch_status(self, path: str, patch: Mapping[str, Any]) -> Manifest:
         """Merge a patch into an object's status and return the object."""
@@ -149,13 +152,10 @@ class Api:
         doing = f"{method} {path}"
         try:
             response = await self._client.request(method, path, **arguments)
-            _raise_for(response, doing)
-            answer: Manifest = response.json()
-        except httpx2.HTTPError as error:
+        except _FAILURES as error:
             raise ApiError(f"{doing}: {_said(error)}") from error
-        except ValueError as error:
-            raise MalformedError(f"{doing}: the answer is not JSON: {error}") from error
-        return answer
+        _raise_for(response, doing)
+        return _read(response.content, doing)
 
 
 def excerpt(content: object) -> str:
@@ -174,6 +174,14 @@ async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
         yield rest
 
 
+def _read(content: bytes, doing: str) -> Manifest:
+    try:
+        manifest: Manifest = json.loads(content)
+    except ValueError as error:
+        raise MalformedError(f"{doing}: what came is not JSON: {error}") from error
+    return manifest
+
+
 def _raise_for(response: httpx2.Response, doing: str) -> None:
     if not response.is_error:
         return
@@ -184,5 +192,5 @@ def _raise_for(response: httpx2.Response, doing: str) -> None:
     raise ApiError(f"{doing}: {response.status_code}: {message}", response.status_code)
 
 
-def _said(error: httpx2.HTTPError) -> str:
+def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

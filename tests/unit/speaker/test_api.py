@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from lightkube.config import client_adapter
+from lightkube.config import client_adapter, models
 
 from speaker.cluster import api
 
@@ -237,6 +237,42 @@ def test_a_token_that_the_kubelet_has_renewed_is_read_again(tmp_path: pathlib.Pa
         file.write_text(valid, encoding="ascii")
         items, _ = await client.list(THINGS)
         assert items
+        await client.close()
+
+    asyncio.run(scenario())
+
+
+def unreachable(request: httpx2.Request) -> httpx2.Response:
+    raise AssertionError("nothing is sent without credentials")
+
+
+@pytest.mark.parametrize(
+    ("plug_in", "said"),
+    [
+        (["false"], "Exec false returned 1"),
+        (["no-such-plug-in"], "No such file or directory: 'no-such-plug-in'"),
+        (["echo", "nonsense"], "Expecting value"),
+        (["echo", "{}"], "KeyError: 'status'"),
+        (["echo", "[]"], "TypeError: list indices"),
+        (None, "Token file .*/token not found"),
+    ],
+)
+def test_credentials_that_can_not_be_read_are_an_api_error(
+    plug_in: list[str] | None, said: str, tmp_path: pathlib.Path
+) -> None:
+    auth: httpx2.Auth = client_adapter.BearerTokenFileAuth(str(tmp_path / "token"))
+    if plug_in is not None:
+        command, *args = plug_in
+        version = "client.authentication.k8s.io/v1beta1"
+        auth = client_adapter.ExecAuth(models.UserExec(version, command=command, args=args))
+
+    async def scenario() -> None:
+        transport = httpx2.MockTransport(unreachable)
+        client = api.Api(httpx2.AsyncClient(transport=transport, auth=auth, base_url="http://api"))
+        with pytest.raises(api.ApiError, match=f"GET /api/v1/things: .*{said}"):
+            await client.list(THINGS)
+        with pytest.raises(api.ApiError, match=f"watching things: .*{said}"):
+            await watched(client)
         await client.close()
 
     asyncio.run(scenario())
