@@ -101,6 +101,7 @@ class ReportWriter:
                 self._woken.clear()
                 recheck_at = now + reports.RECHECK_S
                 consider_after = now + CONSIDER_EVERY_S
+                self._observed.retain(self._known.children.by_key.values())
                 self._reports.consider(self._known.children.by_key, self._observed.wants, now)
             await self._write_due()
             now = time.monotonic()

@@ -65,6 +65,7 @@ class Daemon:
             logger,
             self.metrics,
             peers=lambda: self.driver.core.peers(time.monotonic()),
+            addresses=lambda: self.driver.core.view(time.monotonic()).addresses,
             mac_of=lambda name: self.driver.segments[name].mac,
             defend=lambda name, address: self.driver.segments[name].defend(address),
             reassert=lambda name, address, now: self.driver.segments[name].reassert(address, now),

@@ -7,7 +7,7 @@ once, some have no line, and the next line says how many; the metrics count them
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from contract import announcement, move, names, pool
@@ -22,7 +22,8 @@ CONFLICT_OVER_S: Final = 600.0
 _CONFLICTS: Final = 1024  # remembered at a time
 LINES_A_SECOND: Final = 20.0  # about changes of holder
 LINES_AT_ONCE: Final = 500  # a node with so many addresses may die and each have its line
-_PEERS_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
+_BELIEVED_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
+UNSEEN_FOR_S: Final = 300.0  # by then who took over 1,500 addresses has written their statuses
 
 T = TypeVar("T")
 _Place = tuple[pool.Address, str]  # an address on an interface
@@ -35,6 +36,12 @@ class _Held:
     asserted_at: float = -math.inf  # against a peer's announcement
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _GivenUp:
+    at: float
+    blindly: bool  # others may have taken it over unseen: this node stood still, or has no link
+
+
 @dataclasses.dataclass(slots=True)
 class _Conflict:
     mac: bytes
@@ -44,10 +51,9 @@ class _Conflict:
 class Observed:
     """What this node announces, refuses and suffers; implements `driver.Observer`.
 
-    `peers` returns the peers the core knows, `defend` announces an address once, `reassert`
-    as if it were taken now, `changed` is
-    called when a child should say something else, and `notify` with what its Service's user should
-    read.
+    `peers` and `addresses` return what the core believes, `defend` announces an address once,
+    `reassert` as if it were taken now, `changed` is called when a child should say something else,
+    and `notify` with what its Service's user should read.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class Observed:
         counted: metrics.Metrics,
         *,
         peers: Callable[[], Iterable[events.PeerView]],
+        addresses: Callable[[], Iterable[events.AddressView]],
         mac_of: Callable[[str], bytes],
         defend: Callable[[str, pool.Address], None],
         reassert: Callable[[str, pool.Address, float], None],
@@ -67,6 +74,7 @@ class Observed:
         self._log = logger
         self._metrics = counted
         self._peers = peers
+        self._addresses = addresses
         self._mac_of = mac_of
         self._defend = defend
         self._reassert = reassert
@@ -74,12 +82,14 @@ class Observed:
         self._notify = notify
         self._held: dict[pool.Address, dict[str, _Held]] = {}  # by interface
         self._refused: dict[pool.Address, dict[str, announcement.Announcement]] = {}
-        self._given_up: set[pool.Address] = set()
+        self._given_up: dict[pool.Address, _GivenUp] = {}
         self.nowhere: frozenset[pool.Address] = frozenset()
         self.alone: set[str] = set()  # interfaces
         self._conflicts: dict[_Place, _Conflict] = {}
         self._peers_known: tuple[events.PeerView, ...] = ()
         self._peers_known_at = -math.inf
+        self._holders_known: Mapping[pool.Address, set[str | None]] = {}
+        self._holders_known_at = -math.inf
         self._lines = schedule.Bucket(LINES_A_SECOND, LINES_AT_ONCE, 0.0)
         self._lineless = 0
         self.left = False
@@ -105,7 +115,13 @@ class Observed:
             return self._announcing(address, interface, held[interface].mac, now)
         if refused := self._refused.get(address):
             return refused[min(refused)]
-        return self._absence(known)
+        return self._absence(known, now)
+
+    def retain(self, children: Iterable[view.KnownChild]) -> None:
+        """Forget what was of addresses that none of these children has."""
+        if self._given_up:
+            for address in self._given_up.keys() - {known.child.address for known in children}:
+                del self._given_up[address]
 
     def acted(self, action: events.Action, now: float) -> None:
         """Log, count and remember an action."""
@@ -116,7 +132,8 @@ class Observed:
                 held = _forget(self._held, address, interface)
                 self._conflicts.pop((address, interface), None)
                 if to is None and cause is not events.ReleaseCause.DELETED:
-                    self._given_up.add(address)
+                    blindly = cause in {events.ReleaseCause.STALLED, events.ReleaseCause.LINK_DOWN}
+                    self._given_up[address] = _GivenUp(now, blindly)
                 self._metrics.released.add(interface, cause.value)
                 after_s = None if held is None else now - held.since
                 self._moved(
@@ -220,7 +237,7 @@ class Observed:
         now: float,
     ) -> None:
         self._held.setdefault(address, {})[interface] = _Held(self._mac_of(interface), now)
-        self._given_up.discard(address)
+        self._given_up.pop(address, None)
         self._metrics.taken.add(interface, cause.value)
         after_s = None
         if cause is events.TakeCause.HOLDER_DIED:
@@ -296,7 +313,7 @@ class Observed:
         age_s = self._age_of(interface, node, now)
         self._log.info("peer down", interface=interface, node=node, why=cause.value, age_s=age_s)
 
-    def _absence(self, known: view.KnownChild) -> announcement.Announcement | None:
+    def _absence(self, known: view.KnownChild, now: float) -> announcement.Announcement | None:
         address = known.child.address
         announced_by = known.announced.node if known.announced is not None else None
         if address in self.nowhere and announced_by in {None, self._node}:
@@ -306,13 +323,28 @@ class Observed:
                 f"{self._node}, listed first, has no interface for {address}: give it one in that "
                 "subnet, or name one in the balancer's interfaces",
             )
-        if address in self._given_up and announced_by == self._node:
+        if announced_by == self._node and self._has_no_holder(address, now):
             return announcement.Announcement(
                 address,
                 names.AnnouncedReason.NO_CANDIDATE,
                 f"{self._node} gave it up and no other listed node has taken it over",
             )
         return None
+
+    def _has_no_holder(self, address: pool.Address, now: float) -> bool:
+        """Whether this node gave the address up, and as far as it can know nobody holds it."""
+        given_up = self._given_up.get(address)
+        if given_up is None:
+            return False
+        if now - self._holders_known_at > _BELIEVED_FOR_S:
+            holders: dict[pool.Address, set[str | None]] = {}
+            for believed in self._addresses():
+                holders.setdefault(believed.address, set()).add(believed.holder)
+            self._holders_known, self._holders_known_at = holders, now
+        seen = self._holders_known.get(address)
+        if seen is None:
+            return not given_up.blindly or now - given_up.at >= UNSEEN_FOR_S
+        return seen == {None}
 
     def _age_of(self, interface: str, node: str | None, now: float) -> float | None:
         """Return the seconds since this peer, or a former self of it, was last heard."""
@@ -324,7 +356,7 @@ class Observed:
         return round(min(ages_s), 3) if ages_s else None
 
     def _is_peer(self, mac: bytes, now: float) -> bool:
-        return any(peer.mac == mac for peer in self._peers_within(_PEERS_FOR_S, now))
+        return any(peer.mac == mac for peer in self._peers_within(_BELIEVED_FOR_S, now))
 
     def _peers_within(self, age_s: float, now: float) -> tuple[events.PeerView, ...]:
         if now - self._peers_known_at > age_s:

@@ -26,6 +26,7 @@ class Shell:
         self.changes = 0
         self.notices: list[notices.Notice] = []
         self.peers: list[events.PeerView] = []
+        self.believed: list[events.AddressView] = []
         self.metrics = metrics.Metrics()
         logger = structlog.wrap_logger(None, processors=[self._line])
         self.observed = observed.Observed(
@@ -33,6 +34,7 @@ class Shell:
             logger,
             self.metrics,
             peers=lambda: self.peers,
+            addresses=lambda: self.believed,
             mac_of=lambda _: MAC,
             defend=lambda _, address: self.defended.append(address),
             reassert=lambda _, address, now: self.reasserted.append((address, now)),
@@ -58,9 +60,17 @@ class Shell:
     def says(
         self, announced: announcement.Announcement | None = None, now: float = 20.0
     ) -> announcement.Announcement | None:
-        made = child.Child("shop", "web-l2-1", "web", "u", "front", ADDRESS, ("n1", "n2"), 1, (), 1)
-        known = view.KnownChild(made, 0, "1", {}, announced)
-        return self.observed.wants(known, now)
+        return self.observed.wants(known(announced), now)
+
+
+def known(announced: announcement.Announcement | None = None) -> view.KnownChild:
+    made = child.Child("shop", "web-l2-1", "web", "u", "front", ADDRESS, ("n1", "n2"), 1, (), 1)
+    return view.KnownChild(made, 0, "1", {}, announced)
+
+
+def held_by(holder: str | None) -> events.AddressView:
+    nodes = ("n1", "n2")
+    return events.AddressView("eth0", ADDRESS, nodes, 1, nodes, holder, holder == "n1", "")
 
 
 def peer(mac: bytes, age_s: float = 0.0) -> events.PeerView:
@@ -126,6 +136,41 @@ def test_that_nobody_took_an_address_over_is_said_while_the_status_names_this_no
     assert shell.says(None) is None
     shell.take()
     assert shell.says(ours).reason is names.AnnouncedReason.ANNOUNCING  # type: ignore[union-attr]
+
+
+def test_after_a_stall_nothing_is_said_of_an_address_that_another_holds(shell: Shell) -> None:
+    # As with the default fail-back delay: the other one holds it for 30 s, and has yet to say so.
+    shell.take()
+    shell.release(events.ReleaseCause.STALLED)
+    ours = announcement.Announcement.by(ADDRESS, node="n1", interface="eth0", mac="02:00")
+    shell.believed = [held_by("n2")]
+    assert shell.says(ours, now=22.5) is None
+    shell.believed = [held_by(None)]
+    said = shell.says(ours, now=30.0)
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.NO_CANDIDATE
+
+
+def test_without_a_link_nothing_is_said_before_a_new_holder_could_have_said_it(
+    shell: Shell,
+) -> None:
+    shell.take()
+    shell.release(events.ReleaseCause.LINK_DOWN)
+    ours = announcement.Announcement.by(ADDRESS, node="n1", interface="eth0", mac="02:00")
+    assert shell.says(ours, now=12.4 + observed.UNSEEN_FOR_S) is None
+    said = shell.says(ours, now=12.5 + observed.UNSEEN_FOR_S)
+    assert said is not None
+    assert said.reason is names.AnnouncedReason.NO_CANDIDATE
+
+
+def test_what_was_given_up_is_forgotten_with_its_child(shell: Shell) -> None:
+    shell.take()
+    shell.release(events.ReleaseCause.NOT_TAKEN_OVER)
+    ours = announcement.Announcement.by(ADDRESS, node="n1", interface="eth0", mac="02:00")
+    shell.observed.retain([known()])
+    assert shell.says(ours) is not None
+    shell.observed.retain([])
+    assert shell.says(ours) is None
 
 
 def test_that_the_preferred_node_has_no_interface_is_said_unless_another_announces(
