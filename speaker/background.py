@@ -177,22 +177,28 @@ async def follow_keys(
 
 
 async def poll_health(
-    chosen: settings.Settings, known: knowledge.Knowledge, changed: Callable[[], None]
+    chosen: settings.Settings,
+    known: knowledge.Knowledge,
+    hears_proxy: Callable[[], bool],
+    changed: Callable[[], None],
 ) -> NoReturn:
     """Ask this node's health endpoints each second; `changed` is called when an answer matters.
 
-    The service proxy's own endpoint, and for each child with policy Local its Service's
+    The service proxy's own endpoint, from which an answer is expected while `hears_proxy` says that
+    a peer gets one from its own, and for each child with policy Local its Service's
     healthCheckNodePort (KEP-1138), which says whether an endpoint on this node serves.
     """
     at_once = asyncio.Semaphore(POLLS_AT_ONCE)
 
-    async def ask(endpoint: fitness.Endpoint, port: int, path: str) -> bool:
+    async def ask(
+        endpoint: fitness.Endpoint, port: int, path: str, *, expected: bool = False
+    ) -> bool:
         # kube-proxy in nftables mode listens on the node's primary addresses, not on localhost.
         own = known.node.address if known.node is not None else None
         host = str(own or chosen.local_address)
         async with at_once:
             status = await http.status_of(host, port, path, POLL_TIMEOUT_S)
-        return endpoint.observe(status, time.monotonic())
+        return endpoint.observe(status, time.monotonic(), expected=expected)
 
     while True:
         began = time.monotonic()
@@ -208,7 +214,8 @@ async def poll_health(
             if port is not None
         ]
         if chosen.proxy_health_port:
-            questions.append(ask(known.proxy, chosen.proxy_health_port, "/healthz"))
+            port, expected = chosen.proxy_health_port, hears_proxy()
+            questions.append(ask(known.proxy, port, "/healthz", expected=expected))
         if any(await asyncio.gather(*questions)):
             changed()
         await asyncio.sleep(max(0.0, began + POLL_EVERY_S - time.monotonic()))

@@ -144,7 +144,9 @@ class Daemon:
         yield self._reports.run()
         yield self.notices.run()
         yield background.follow_keys(chosen.keys, self._keys, self.driver.tell, self._log)
-        yield background.poll_health(chosen, self.known, self._judged)
+        yield background.poll_health(
+            chosen, self.known, lambda: self.driver.core.hears_proxy, self._judged
+        )
 
     async def _serve(self) -> asyncio.Server | None:
         if self._settings.listen is None:
@@ -255,7 +257,8 @@ class Daemon:
         """Tell the core how fit this node is, and what it declines."""
         fit = self.known.fitness()
         if fit != self._fit:
-            if self._fit is not None or fit.rank is not events.Rank.WELL:
+            was = events.Rank.WELL if self._fit is None else self._fit.rank
+            if fit.rank is not was or (self._fit is not None and fit.why != self._fit.why):
                 self._log.info("fitness", rank=fit.rank.name.lower(), why=fit.why)
             self._fit = fit
             self.driver.tell(fit)

@@ -21,21 +21,39 @@ SILENT_FOR_S: Final = 10.0
 class Endpoint:
     """What a health endpoint on this node says over time.
 
-    `well` is None until it has been known to be well for `WELL_FOR_S`, or said that it is not.
+    `well` is None until it has been known to be well for `WELL_FOR_S`, or said that it is not. One
+    that never answers is no information, unless it should answer: if it does on another node.
     """
 
     settle_s: float = WELL_FOR_S
     well: bool | None = None
     _well_since: float | None = None
     _answered_at: float | None = None
+    _missed_since: float | None = None  # never answered, though expected to
 
-    def observe(self, status: int | None, now: float) -> bool:
-        """Take an answer's HTTP status in, None for no answer; True when `well` changed."""
+    @property
+    def ever_answered(self) -> bool:
+        """Whether it has answered at all since this speaker asks it."""
+        return self._answered_at is not None
+
+    def observe(self, status: int | None, now: float, *, expected: bool = False) -> bool:
+        """Take an answer's HTTP status in, None for no answer; True when `well` changed.
+
+        `expected`: on another node it is known to answer.
+        """
         before = self.well
         if status is None:
             self._well_since = None
-            if self._answered_at is not None and now - self._answered_at >= SILENT_FOR_S:
-                self.well = False
+            if self._answered_at is not None:
+                if now - self._answered_at >= SILENT_FOR_S:
+                    self.well = False
+            elif expected:
+                if self._missed_since is None:
+                    self._missed_since = now
+                if now - self._missed_since >= SILENT_FOR_S:
+                    self.well = False
+            else:
+                self.well = self._missed_since = None
         elif status == http.HTTPStatus.OK:
             self._answered_at = now
             if self._well_since is None:
@@ -50,15 +68,25 @@ class Endpoint:
 
 def judge(node: view.OwnNode | None, proxy: Endpoint) -> events.FitnessChanged:
     """Return this node's fitness; a node never seen is taken for a good one."""
+    rank, why = _rank(node, proxy)
+    return events.FitnessChanged(rank=rank, vetoed=False, why=why, proxy_well=proxy.well is True)
+
+
+def _rank(node: view.OwnNode | None, proxy: Endpoint) -> tuple[events.Rank, str]:
     if node is not None and node.network_unavailable:
-        return _fitness(events.Rank.NOT_READY, "the Node's condition NetworkUnavailable is True")
+        return events.Rank.NOT_READY, "the Node's condition NetworkUnavailable is True"
     if node is not None and node.ready is False:
-        return _fitness(events.Rank.NOT_READY, "the Node's condition Ready is False")
+        return events.Rank.NOT_READY, "the Node's condition Ready is False"
+    if proxy.well is False and not proxy.ever_answered:
+        return (
+            events.Rank.PROXY_FAILING,
+            "the service proxy's health endpoint has never answered, and another node's does",
+        )
     if proxy.well is False:
-        return _fitness(events.Rank.PROXY_FAILING, "the service proxy's health endpoint fails")
+        return events.Rank.PROXY_FAILING, "the service proxy's health endpoint fails"
     if node is not None and node.cordoned:
-        return _fitness(events.Rank.CORDONED, "the Node is cordoned")
-    return _fitness(events.Rank.WELL, "well")
+        return events.Rank.CORDONED, "the Node is cordoned"
+    return events.Rank.WELL, "well"
 
 
 def declined(
@@ -84,7 +112,3 @@ def declined(
 
 def _ignores_label(balancer: view.Balancer | None) -> bool:
     return balancer is not None and balancer.ignores_exclude_label
-
-
-def _fitness(rank: events.Rank, why: str) -> events.FitnessChanged:
-    return events.FitnessChanged(rank=rank, vetoed=False, why=why)

@@ -132,7 +132,7 @@ class Heartbeat(Packet):  # type: ignore[misc]  # scapy is not typed
     fields_desc = (
         StrFixedLenField("magic", b"L2LB", 4),
         ByteField("version", 1),
-        FlagsField("flags", 0, 8, ["fit", "leaving"]),
+        FlagsField("flags", 0, 8, ["fit", "leaving", "proxy"]),
         ShortField("length", None),
         StrFixedLenField("key_id", b"", 4),
         StrFixedLenField("group", b"", 8),

@@ -69,6 +69,11 @@ class Core:
             earliest = min(earliest, segment.fence_at)
         return earliest
 
+    @property
+    def hears_proxy(self) -> bool:
+        """Whether a live peer says that its node's service proxy answers."""
+        return any(each.hears_proxy for each in self._segments.values())
+
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         """Take in what happened at `now` and say what to do about it."""
         if self._left:
@@ -138,6 +143,7 @@ class Core:
                 actions += self._arrange(now)
             case FitnessChanged():
                 own = self._own
+                own.proxy_well = event.proxy_well  # the next beat says so
                 if own.rank is not event.rank or own.vetoed is not event.vetoed:
                     if own.rank is not Rank.WELL or own.vetoed:
                         own.well_since = now

@@ -152,11 +152,13 @@ class FitnessChanged:
     """This node's fitness; `vetoed`: it is no candidate for anything (the exclude label).
 
     A vetoed node gives its addresses up as an unlisted one does: to a claim, at most 10 s later.
+    `proxy_well`: its service proxy is known to be well, which the peers are told.
     """
 
     rank: Rank
     vetoed: bool
     why: str
+    proxy_well: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Flag(enum.IntFlag):
 
     FIT = 1  # it has a complete list and may take addresses
     LEAVING = 2  # its last words
+    PROXY = 4  # its node's service proxy answers health checks, and is well
 
 
 class Tlv(enum.IntEnum):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # As plain integers: operators of enumerations are too slow for every frame.
 _RANKS = tuple(Rank)
 _LEAVING = frame.Flag.LEAVING.value
+_STANDING = (frame.Flag.FIT | frame.Flag.LEAVING).value
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -115,6 +116,10 @@ class Peers:
         """Whether anybody at all is alive."""
         return any(peer.alive for peer in self._peers.values())
 
+    def any_reports_proxy(self) -> bool:
+        """Whether somebody alive says that its service proxy answers."""
+        return any(peer.alive and peer.flags & frame.Flag.PROXY for peer in self._peers.values())
+
     def count_silenced(self, now: float) -> int:
         """How many died of silence within the last two dead-intervals."""
         return sum(
@@ -167,7 +172,7 @@ class Peers:
             peer = self._admit(peer, beat, now)
             changed = True
         else:
-            changed = rank != peer.rank or beat.flags != peer.flags
+            changed = rank != peer.rank or bool((beat.flags ^ peer.flags) & _STANDING)
         peer.sequence = beat.sequence
         peer.silent_s = now - peer.heard_at if peer.asks and peer.alive else 0.0
         peer.heard_at = now

@@ -75,6 +75,11 @@ class Segment:
         """Whether no list names this node here and nothing is held."""
         return not self._contests
 
+    @property
+    def hears_proxy(self) -> bool:
+        """Whether a live peer says that its node's service proxy answers."""
+        return self._peers.any_reports_proxy()
+
     def receive(self, payload: bytes, now: float) -> Sequence[Action]:
         """Take in a frame; raises DropError if it must change nothing.
 

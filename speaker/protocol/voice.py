@@ -26,6 +26,7 @@ class Own:
     well_since: float = -math.inf  # the latest of its fences and recoveries
     rank: Rank = Rank.WELL
     vetoed: bool = False
+    proxy_well: bool = False
     complete: bool = False
     leaving: bool = False
 
@@ -163,7 +164,7 @@ class Voice:
             signer=self._signer([key_ids for _, key_ids in listeners]),
             epoch=self._peers.epoch,
             sequence=self.sequence,
-            flags=self.flags,
+            flags=self.flags | (frame.Flag.PROXY if self._own.proxy_well else 0),
             interval_s=self._announced_interval_s,
             rank=self._own.rank_in_force,
             claim_number=self._claim_number,

@@ -167,7 +167,8 @@ class Scenario:
     def _rank(self, node: worlds.Node) -> None:
         node.rank = events.Rank(self.choose.number(0, 3))
         if node.running:
-            node.tell(events.FitnessChanged(node.rank, vetoed=False, why=""))
+            well = node.rank is not events.Rank.PROXY_FAILING
+            node.tell(events.FitnessChanged(node.rank, vetoed=False, why="", proxy_well=well))
 
     def _decline(self, node: worlds.Node) -> None:
         declined = self.declined.setdefault(node.name, set())

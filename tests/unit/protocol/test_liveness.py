@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from speaker.protocol import const, events
+from speaker.protocol import const, events, frame, liveness
 from tests.simulator import invariants
 from tests.simulator.world import Network, World, address, listed
 
@@ -289,3 +289,52 @@ def test_a_group_soon_beats_together_and_no_more_often():
         if later - earlier > const.INTERVAL_S / 10
     }
     assert pause == 1
+
+
+def hears_proxy(world: World, name: str) -> bool:
+    core = world.nodes[name].core
+    assert core is not None
+    return core.hears_proxy
+
+
+def test_that_a_proxy_answers_is_heard_while_its_node_lives():
+    world = group("ab")
+    a = world.nodes["a"]
+    happened = len(world.log)
+    assert not hears_proxy(world, "b")
+    a.tell(events.FitnessChanged(a.rank, vetoed=False, why="", proxy_well=True))
+    world.run(0.2)
+    assert hears_proxy(world, "b")
+    assert not hears_proxy(world, "a")
+    assert len(world.log) == happened
+    a.kill()
+    world.run(0.5)
+    assert not hears_proxy(world, "b")
+
+
+def test_a_flag_about_the_proxy_alone_makes_nobody_look_at_all_addresses():
+    codec = frame.Codec("cluster", (bytes(16),), (1, 1))
+    peers = liveness.Peers(b"ourselve")
+    peers.sent(1, const.INTERVAL_S, 0.0)
+
+    def hears(flags: int, sequence: int) -> bool:
+        payload = codec.encode(
+            version=1,
+            signer=codec.key_ids[0],
+            epoch=b"anothers",
+            sequence=sequence,
+            flags=flags,
+            interval_s=const.INTERVAL_S,
+            rank=0,
+            claim_number=0,
+            well_for_s=1.0,
+            fields=frame.field(frame.Tlv.HEARD, frame.pack_heard([(b"ourselve", 1)]))
+            + frame.identity("b", bytes(6), (1, 1), codec.key_ids),
+        )
+        return peers.receive(codec.decode(payload), 0.1)[1]
+
+    fit, proxy = frame.Flag.FIT, frame.Flag.PROXY
+    assert hears(fit, 1)
+    assert not hears(fit | proxy, 2)
+    assert peers.any_reports_proxy()
+    assert hears(proxy, 3)

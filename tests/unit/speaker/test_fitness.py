@@ -46,6 +46,37 @@ def test_a_proxy_that_never_answered_says_nothing() -> None:
     assert observed(fitness.Endpoint(), (0.0, None), (100.0, None)) == [None, None]
 
 
+def test_a_proxy_that_never_answered_fails_ten_seconds_after_a_peers_does() -> None:
+    endpoint = fitness.Endpoint()
+    moments = [(0.0, False), (50.0, True), (59.9, True), (60.0, True), (61.0, False)]
+    seen = []
+    for moment, expected in moments:
+        endpoint.observe(None, moment, expected=expected)
+        seen.append(endpoint.well)
+    assert seen == [None, None, None, False, None]
+
+
+def test_a_proxy_that_starts_late_is_well_after_five_seconds_of_it() -> None:
+    endpoint = fitness.Endpoint()
+    endpoint.observe(None, 0.0, expected=True)
+    assert endpoint.observe(None, 10.0, expected=True)
+    answers = [(12.0, 200), (16.9, 200), (17.0, 200)]
+    assert observed(endpoint, *answers) == [False, False, True]
+
+
+def test_a_node_whose_proxy_answers_tells_the_others() -> None:
+    assert fitness.judge(GOOD, fitness.Endpoint(well=True)).proxy_well
+    assert not fitness.judge(GOOD, fitness.Endpoint(well=False)).proxy_well
+    assert not fitness.judge(GOOD, fitness.Endpoint()).proxy_well
+
+
+def test_why_a_proxy_counts_as_failing_is_told() -> None:
+    endpoint = fitness.Endpoint(well=False)
+    assert "has never answered, and another node's does" in fitness.judge(GOOD, endpoint).why
+    endpoint.observe(503, 0.0)
+    assert fitness.judge(GOOD, endpoint).why == "the service proxy's health endpoint fails"
+
+
 def test_a_proxy_that_says_no_fails_at_once_and_is_well_again_after_five_seconds() -> None:
     endpoint = fitness.Endpoint(well=True)
     answers = [(0.0, 200), (1.0, 503), (2.0, 200), (6.9, 200), (7.0, 200)]
