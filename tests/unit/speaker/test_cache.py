@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
+import datetime as dt
 import ipaddress
 import pathlib
+import re
 
 import pytest
 
-from contract import child, pool
+from chart import readme
+from contract import announcement, child, pool
 from speaker import errors, knowledge
 from speaker.cluster import cache, view
 
@@ -50,6 +54,33 @@ def test_what_is_written_is_read_again(tmp_path: pathlib.Path) -> None:
     assert read.node is not None
     assert known.take_node(read.node)
     assert known.node == NODE
+
+
+def test_ten_thousand_children_and_their_successors_fit_into_the_charts_volume(
+    tmp_path: pathlib.Path,
+) -> None:
+    nodes = tuple(f"worker-{number}.prod.example.com" for number in range(16))
+    one = dataclasses.replace(
+        KNOWN.child,
+        namespace="a-teams-namespace",
+        name="an-ordinary-service-l2-1",
+        service="an-ordinary-service",
+        service_uid="0b7c0a4e-3a5c-4d1e-9a51-0d1f5ad2f1f0",
+        nodes=nodes,
+    )
+    said = announcement.Announcement.by(
+        one.address, node=nodes[0], interface="bond0.100", mac="02:00:00:00:00:01"
+    )
+    status = announcement.encode_status(said, previous={}, now=dt.datetime.now(dt.UTC))
+    path = tmp_path / "speaker.json"
+    children = [dataclasses.replace(KNOWN, child=one, status=status)] * 100
+    cache.Cache(path).write(children, [BALANCER], NODE)
+    size_b = path.stat().st_size / len(children)
+    daemonset = readme.CHART / "templates" / "speaker" / "daemonset.yaml"
+    (limit_mib,) = re.findall(
+        r"name: cache\n +emptyDir: .*sizeLimit: (\d+)Mi", daemonset.read_text()
+    )
+    assert 2 * 10_000 * size_b < int(limit_mib) << 20
 
 
 def test_a_file_of_a_release_that_kept_no_node_is_read(tmp_path: pathlib.Path) -> None:
