@@ -2,7 +2,8 @@
 """Following the node's interfaces: a netlink socket that keeps a `table.Table` up to date.
 
 Links and addresses are followed message by message. Default routes are dumped anew whenever one
-of them or a link changes, because the kernel drops routes of a link that goes down silently.
+of them or a link changes, because the kernel drops routes of a link that goes down silently. Until
+that is done those known before stand: where routes change all the time, hardly a dump is whole.
 """
 
 import asyncio
@@ -24,9 +25,9 @@ _DUMPS: Final = (rtnetlink.RTM_GETLINK, rtnetlink.RTM_GETADDR, rtnetlink.RTM_GET
 
 
 class LinkWatch:
-    """Calls `changed` with a new table at each change, first when the first dump is complete.
+    """Calls `changed` with a new table at each change, first when all was dumped once.
 
-    `failed` is told why no dump has been for some seconds.
+    `failed` is told why no dump has been whole for some seconds.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class LinkWatch:
         self._sequences = itertools.count(1)
         self._links: dict[int, table.Link] = {}
         self._addresses: dict[int, set[rtnetlink.Address]] = {}
-        self._routes: list[rtnetlink.DefaultRoute] = []
+        self._routes: list[rtnetlink.DefaultRoute] = []  # of the dump under way
+        self._known_routes: list[rtnetlink.DefaultRoute] | None = None
         self._dumps: list[int] = []  # still to ask for, one at a time
         self._dump: tuple[int, int] | None = None  # kind and sequence of the one under way
         self._routes_stale = False
@@ -68,12 +70,13 @@ class LinkWatch:
         self._begin()
 
     def _ask(self) -> None:
-        """Ask for the next dump, or show the table when there is nothing left to ask for."""
-        if not self._dumps and self._routes_stale:
+        """Show the table if links and addresses are known, and ask for the next dump."""
+        if not self._dumps and self._routes_stale and self._repeat is None:
             self._dumps = [rtnetlink.RTM_GETROUTE]
+        if self._dumps in ([], [rtnetlink.RTM_GETROUTE]):
+            self._show()
         if not self._dumps:
             self._dump = None
-            self._show()
             return
         kind = self._dumps.pop(0)
         self._dump = (kind, next(self._sequences))
@@ -82,7 +85,7 @@ class LinkWatch:
         elif kind == rtnetlink.RTM_GETADDR:
             self._addresses.clear()
         else:
-            self._routes.clear()
+            self._routes = []
             self._routes_stale = False
         self._socket.send(rtnetlink.dump_request(*self._dump))
 
@@ -131,19 +134,36 @@ class LinkWatch:
                 elif route is not None:
                     self._routes_stale = True
             case rtnetlink.NLMSG_DONE | rtnetlink.NLMSG_ERROR if dumped:
-                fault = rtnetlink.fault(message)
-                if fault is None:
-                    self._ask()
-                elif self._repeat is None:  # what was shown stands until then
-                    self._repeat = self._loop.call_later(REPEAT_AFTER_S, self._begin_anew)
-                    self._incomplete += 1
-                    if self._incomplete == _WORTH_TELLING:
-                        self._failed(fault)
+                self._end_dump(rtnetlink.fault(message))
+
+    def _end_dump(self, fault: str | None) -> None:
+        of_routes = self._dump is not None and self._dump[0] == rtnetlink.RTM_GETROUTE
+        if of_routes and (fault is None or self._known_routes is None):
+            self._known_routes = self._routes  # at first some are better than none
+        if fault is None:
+            self._incomplete = 0 if of_routes else self._incomplete
+            self._ask()
+        elif self._repeat is None:
+            again = self._ask_for_routes if of_routes else self._begin_anew
+            self._repeat = self._loop.call_later(REPEAT_AFTER_S, again)
+            self._incomplete += 1
+            if self._incomplete == _WORTH_TELLING:
+                self._failed(fault)
+            if of_routes:
+                self._ask()  # for nothing, but what is known is shown
+
+    def _ask_for_routes(self) -> None:
+        self._repeat = None
+        self._routes_stale = True
+        if self._dump is None:
+            self._ask()
 
     def _show(self) -> None:
-        self._incomplete = 0
+        if self._known_routes is None:
+            return
+        routes = self._known_routes
         best = {
-            version: min((r for r in self._routes if r.version == version), default=None)
+            version: min((r for r in routes if r.version == version), default=None)
             for version in pool.VERSIONS
         }
         shown = table.Table(

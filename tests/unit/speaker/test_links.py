@@ -128,6 +128,11 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
+def eth0(now: table.Table) -> table.Link:
+    found = now.named("eth0")
+    return found or link(0, "gone", carrier=False, ethernet=False)
+
+
 INSIDE = ipaddress.ip_address("192.0.2.9")
 
 
@@ -159,10 +164,6 @@ def batch(*lines: str) -> None:
 
 @pytest.mark.namespace
 async def test_links_are_followed_as_they_come_change_and_go() -> None:
-    def eth0(now: table.Table) -> table.Link:
-        found = now.named("eth0")
-        return found or link(0, "gone", carrier=False, ethernet=False)
-
     tables = Tables()
     follower = watch.LinkWatch(tables, tables.failed)
     await tables.until(lambda now: now.named("lo"))
@@ -246,6 +247,56 @@ async def test_a_dump_that_the_kernel_refuses_is_asked_for_again(
     assert len(tables.shown) == 1
     assert tables.shown[0].announcing(INSIDE, ())
     assert tables.faults == told
+    follower.close()
+
+
+@pytest.mark.namespace
+async def test_links_are_followed_while_no_dump_of_routes_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+    ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+    for name in ("eth0", "peer"):
+        ip("link", "set", name, "up")
+    ip("route", "add", "default", "via", "192.0.2.254")
+    monkeypatch.setattr(watch, "REPEAT_AFTER_S", 0.0)
+    request = rtnetlink.dump_request
+    refused: set[int] = set()
+
+    def nonsense(kind: int, sequence: int) -> bytes:
+        return request(1000 if kind in refused else kind, sequence)
+
+    monkeypatch.setattr(rtnetlink, "dump_request", nonsense)
+    tables = Tables()
+    follower = watch.LinkWatch(tables, tables.failed)
+    await tables.until(lambda now: now.default_links)
+    refused.add(rtnetlink.RTM_GETROUTE)
+    ip("route", "del", "default")
+    ip("link", "add", "name", "eth1", "type", "veth", "peer", "name", "other")
+    await tables.until(lambda now: now.named("eth1"))
+    ip("link", "set", "peer", "down")
+    await tables.until(lambda now: not eth0(now).carrier)
+    assert tables.shown[-1].default_links  # as last known
+    refused.clear()
+    await tables.until(lambda now: not now.default_links)
+    follower.close()
+
+
+@pytest.mark.namespace
+async def test_links_are_shown_from_the_start_though_no_dump_of_routes_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+    ip("addr", "add", "192.0.2.1/24", "dev", "eth0")
+    request = rtnetlink.dump_request
+
+    def nonsense(kind: int, sequence: int) -> bytes:
+        return request(1000 if kind == rtnetlink.RTM_GETROUTE else kind, sequence)
+
+    monkeypatch.setattr(rtnetlink, "dump_request", nonsense)
+    tables = Tables()
+    follower = watch.LinkWatch(tables, tables.failed)
+    await tables.until(lambda now: now.announcing(INSIDE, ()))
     follower.close()
 
 
