@@ -304,6 +304,15 @@ def overhead(identity: bytes) -> int:
     return _HEADER.size + len(identity) + _TAG_BYTES
 
 
+def peers_that_fit(node: str, frame_bytes: int) -> int:
+    """How many peers a beat can list, whatever keys its sender will accept; `PEERS_MAX` at most."""
+    longest = identity(
+        node, bytes(_MAC_BYTES), const.VERSIONS, [bytes(_KEY_ID_BYTES)] * const.KEYS_MAX
+    )
+    room = frame_bytes - overhead(longest) - _TLV.size
+    return min(const.PEERS_MAX, room // _HEARD.size)
+
+
 def pack_heard(heard: Iterable[tuple[bytes, int]]) -> bytes:
     """Pack (epoch, sequence) pairs; of the sequence the low 32 bits."""
     pack = _HEARD.pack

@@ -97,8 +97,9 @@ class Peers:
     without a clock, and the second admits a peer that does not hear us.
     """
 
-    def __init__(self, epoch: bytes) -> None:
+    def __init__(self, epoch: bytes, most: int = const.PEERS_MAX) -> None:
         self.epoch = epoch
+        self._most = most
         self._peers: dict[bytes, Peer] = {}
         self._strangers: dict[bytes, frame.Frame] = {}
         self._fresh_from = self._fresh_next = 0
@@ -268,7 +269,7 @@ class Peers:
 
     def _admit(self, peer: Peer | None, beat: frame.Frame, now: float) -> Peer:
         if peer is None:
-            if len(self._peers) >= const.PEERS_MAX:
+            if len(self._peers) >= self._most:
                 self._drop_oldest_dead()
             peer = Peer(beat.epoch, beat.tail.node, now, beat.tail)
             self._peers[beat.epoch] = peer

@@ -46,7 +46,8 @@ class Segment:
         self.mac = interface.mac
         self._own = own
         self._codec = codec
-        self._peers = Peers(epoch)
+        frame_bytes = min(const.FRAME_BYTES, interface.mtu)
+        self._peers = Peers(epoch, frame.peers_that_fit(own.node, frame_bytes))
         self._voice = Voice(interface, own, codec, self._peers, now)
         self._contests: dict[bytes, Contest] = {}
         self._claims: dict[bytes, claimset.Claim] = {}
