@@ -37,6 +37,21 @@ def test_the_view_says_who_holds_what_and_why():
     ]
 
 
+def test_after_a_stall_the_view_soon_says_who_has_taken_over():
+    world = World("ab")
+    world.start([listed(1, *"ab")])
+    world.run(40.0)
+    assert world.holders(address(1)) == ["a"]
+    world.nodes["a"].pause()
+    world.run(1.0)
+    world.nodes["a"].resume()
+    world.run(1.0)
+    core = world.nodes["a"].core
+    assert core is not None
+    (shown,) = core.view(world.now).addresses
+    assert (shown.holder, shown.held_here) == ("b", False)
+
+
 def test_the_view_shows_a_speaker_that_is_leaving_and_nothing_of_one_that_has_left():
     world = World("ab")
     world.start([listed(1, *"ab")])
