@@ -61,6 +61,7 @@ def of(everybody: Sequence[served.Served], seen: picture.Picture, *, now: dt.dat
         for one in everybody
         for wanted in one.children
         if (wanted.namespace, wanted.name) not in seen.children.names
+        or seen.children.blocks(wanted)
     }
     moment = now.timestamp()
     # A young Service's age says since when, so the status need not.

@@ -201,9 +201,12 @@ def _manifests(
 ) -> list[msgspec.Raw]:
     """Return all children, notes among them, in order of their namespaces and names.
 
-    What is to be a child of ours mends one that cannot be read, and gives way to a stranger.
+    What is to be a child of ours mends one that cannot be read, and gives way to a stranger. It
+    waits until Metacontroller has deleted what a Service of the same name has left behind.
     """
-    by_name = {(one.namespace, one.name): before.encoded(one) for one in wanted}
+    by_name = {
+        (one.namespace, one.name): before.encoded(one) for one in wanted if not before.blocks(one)
+    }
     for service, why in noted.items():
         by_name[service.namespace, pending.name(service.name)] = _raw(_note(service, why))
     for one in before.left_alone:

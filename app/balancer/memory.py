@@ -92,6 +92,14 @@ class Memory:
         """Return the children of a Service."""
         return self.by_service.get((namespace, uid), ())
 
+    def blocks(self, wanted: child.Child) -> bool:
+        """Whether a child of that name is there that a Service which is gone has left behind.
+
+        It has to go first: in place neither its family could change, nor its list's version rise.
+        """
+        before = self.by_name.get((wanted.namespace, wanted.name))
+        return before is not None and before.child.service_uid != wanted.service_uid
+
     def encoded(self, wanted: child.Child) -> msgspec.Raw:
         """Return the JSON of a child as it is to be; nearly all are so already."""
         before = self.by_name.get((wanted.namespace, wanted.name))

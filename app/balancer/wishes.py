@@ -37,6 +37,8 @@ def kept(seen: picture.Picture) -> tuple[Kept, ...]:
         if (namespace, uid) in asked or namespace in seen.terminating_namespaces:
             continue
         name = namespace, observed[0].child.service
+        if seen.present.get(name, uid) != uid:
+            continue
         if name in seen.frozen:
             found.append(Kept(namespace, uid, observed, missing=False))
         elif name not in seen.present:

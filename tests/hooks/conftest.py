@@ -153,6 +153,8 @@ class World:
                     status=old["status"],
                 )
                 new["metadata"]["uid"] = old["metadata"]["uid"]
+                families = [one.get("spec", {}).get("ipFamilies") for one in (old, new)]
+                assert families[0] == families[1], "an API server refuses another family"
                 if new != old:
                     self.writes += 1
                     self.children[key] = new

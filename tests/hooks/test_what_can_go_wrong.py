@@ -172,6 +172,68 @@ def test_a_service_deleted_and_made_anew_does_not_wait_for_the_old_ones_release(
     )
 
 
+def recreated(world, name="web", **spec):
+    anew = requests.service(name, created=world.clock.text, **spec)
+    anew["metadata"]["uid"] = requests.uid("anew", name)
+    return anew
+
+
+def test_a_service_made_anew_with_another_family_gets_a_child_of_that_family(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.50", "2001:db8::10/124"], ipCount=1)
+    world.add(requests.service("web"))
+    world.settle()
+    world.clock.advance(60)
+    world.add(recreated(world, ipFamilies=["IPv6"]))
+    assert world.sync_balancer("front")["resyncAfterSeconds"] == 1
+    assert world.children == {}
+    world.settle()
+    assert world.addresses("shop/web") == ["2001:db8::10"]
+    assert world.condition("shop/web")["status"] == "True"
+
+
+def test_no_childs_list_version_runs_backwards_when_its_service_is_made_anew(world):
+    world.respec(ipCount=1)
+    world.add(requests.service("web"))
+    world.settle()
+    first = world.preferred("shop/web")[0]
+    node = world.nodes.pop(first)
+    world.settle()
+    world.nodes[first] = node
+    world.settle()
+    before = world.children["shop/web-l2-1"]["metadata"]
+    assert before["annotations"][names.CHILD_LIST_VERSION] != "1"
+    world.clock.advance(60)
+    world.add(recreated(world))
+    world.settle()
+    after = world.children["shop/web-l2-1"]["metadata"]
+    assert after["creationTimestamp"] > before["creationTimestamp"]
+    assert world.condition("shop/web")["status"] == "True"
+
+
+def test_a_service_made_anew_that_cannot_be_asked_keeps_no_child_of_the_old_one(world):
+    world.add(requests.service("web"))
+    world.settle()
+    world.add(recreated(world))
+    world.edit("shop/web", ip_count="many")
+    world.settle()
+    assert world.children == {}
+
+
+def test_what_a_deleted_service_left_behind_and_cannot_be_deleted_is_named(world):
+    world.respec(ipCount=1)
+    world.add(requests.service("web"))
+    world.settle()
+    stuck = world.children["shop/web-l2-1"]
+    world.add(recreated(world))
+    for _ in range(12):
+        world.clock.advance(1)
+        world.sync_balancer("front")
+        world.children["shop/web-l2-1"] = stuck
+    world.sync_service("shop/web")
+    assert world.condition("shop/web")["reason"] == "ChildMissing"
+    assert "web-l2-1" in world.condition("shop/web")["message"]
+
+
 def test_a_terminating_namespace_is_left_out(world):
     world.add(requests.service("web"), requests.service("web", namespace="gone"))
     world.settle()
