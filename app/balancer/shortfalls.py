@@ -3,8 +3,8 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Final
 
+from app import conditions
 from app.balancer import picture, spec
 from app.conditions import Verdict
 from app.placement import model
@@ -12,12 +12,10 @@ from app.service import user
 from contract import names
 from contract.names import AssignedReason
 
-_MAX_NAMED: Final = 5
-
 
 def not_allowed(namespace: str, balancer: spec.Balancer) -> Verdict:
     """Say that the balancer is not for this namespace."""
-    allowed = some(sorted(balancer.namespaces or ()))
+    allowed = conditions.some(sorted(balancer.namespaces or ()))
     return Verdict(
         holds=False,
         reason=AssignedReason.NAMESPACE_NOT_ALLOWED,
@@ -38,18 +36,15 @@ def verdict(
 ) -> Verdict | None:
     """Say why an outcome falls short, or does not come true (`absent`); None when all is well.
 
-    The first shortfall gives the reason, the message names each.
+    The first shortfall gives the reason; the message names the first few, and what is absent.
     """
     spoken = [_spoken(shortfall, seen) for shortfall in outcome.shortfalls]
-    if absent is not None:
-        spoken.append(absent)
     if not spoken:
-        return None
-    return Verdict(
-        holds=False,
-        reason=spoken[0].reason,
-        message="; ".join(dict.fromkeys(one.message for one in spoken)),
-    )
+        return absent
+    message = conditions.told(list(dict.fromkeys(one.message for one in spoken)))
+    if absent is not None:
+        message = f"{message}; {absent.message}"
+    return Verdict(holds=False, reason=spoken[0].reason, message=message)
 
 
 def no_nodes(excluded: Mapping[str, picture.Exclusion], balancer: spec.Balancer) -> str:
@@ -61,7 +56,7 @@ def no_nodes(excluded: Mapping[str, picture.Exclusion], balancer: spec.Balancer)
             f"'kubectl label node NAME {selector}'"
         )
     why = "; ".join(
-        f"{len(nodes)} {exclusion}: {some(nodes)}"
+        f"{len(nodes)} {exclusion}: {conditions.some(nodes)}"
         for exclusion in picture.Exclusion
         if (nodes := sorted(name for name, kind in excluded.items() if kind is exclusion))
     )
@@ -70,13 +65,6 @@ def no_nodes(excluded: Mapping[str, picture.Exclusion], balancer: spec.Balancer)
         f"{balancer.name} is excluded ({why}): remove the label {names.EXCLUDE_LABEL} or set "
         "spec.ignoreExcludeLabel"
     )
-
-
-def some(things: list[str]) -> str:
-    """Name the first few and count the rest."""
-    named = ", ".join(things[:_MAX_NAMED])
-    rest = len(things) - _MAX_NAMED
-    return f"{named} and {rest} more" if rest > 0 else named
 
 
 @functools.singledispatch

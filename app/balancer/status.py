@@ -127,7 +127,7 @@ def _available(facts: Facts) -> Verdict:
         holds=False,
         reason=Reason.POOL_EXHAUSTED,
         message=(
-            f"no address is free for {shortfalls.some(waiting)}: extend spec.addressPool, or lower "
+            f"no address is free for {conditions.some(waiting)}: extend spec.addressPool, or lower "
             "the Services' counts"
         ),
     )
@@ -152,8 +152,11 @@ def _pool_valid(facts: Facts) -> Verdict:
             ),
         )
     if facts.overlaps:
-        owned = "; ".join(
-            f"{overlap} belongs to {name}" for name, overlap in sorted(facts.overlaps.items())
+        owned = conditions.told(
+            [
+                f"{conditions.some(str(overlap).split(', '))} belongs to {name}"
+                for name, overlap in sorted(facts.overlaps.items())
+            ]
         )
         return Verdict(
             holds=False,
@@ -185,7 +188,7 @@ def _ready(facts: Facts) -> Verdict:
         return Verdict(
             holds=False,
             reason=Reason.SERVICES_PENDING,
-            message=f"{shortfalls.some(named)} lack addresses; {named[0]}: {first.message}",
+            message=f"{conditions.some(named)} lack addresses; {named[0]}: {first.message}",
         )
     if seen.left_alone:
         told = [f"{one.kind} {one.name}" for one in seen.left_alone]
@@ -194,7 +197,7 @@ def _ready(facts: Facts) -> Verdict:
             holds=False,
             reason=Reason.OBJECTS_LEFT_ALONE,
             message=(
-                f"left as they are: {shortfalls.some(told)}; the first because of this: "
+                f"left as they are: {conditions.some(told)}; the first because of this: "
                 f"{first_left.why}"
             ),
         )

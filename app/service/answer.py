@@ -195,11 +195,12 @@ def _foreign(
 
 
 def _foreign_status(foreign: Sequence[pool.Address]) -> Verdict:
+    named = conditions.some([str(address) for address in foreign])
     return Verdict(
         holds=False,
         reason=AssignedReason.FOREIGN_STATUS,
         message=(
-            f"another load balancer has written {', '.join(map(str, foreign))} into the status, so "
+            f"another load balancer has written {named} into the status, so "
             "it is left as it is: take the Service from that one, or create it anew with "
             f"loadBalancerClass {names.SERVICE_CLASS}"
         ),

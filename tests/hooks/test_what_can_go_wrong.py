@@ -432,3 +432,46 @@ def test_a_service_that_cannot_be_asked_keeps_only_what_the_pool_still_holds(wor
     world.edit("shop/web", ip_count="2")
     world.settle()
     assert world.addresses("shop/web") == ["192.0.2.12", "192.0.2.11"]
+
+
+def test_as_many_refused_addresses_as_can_be_asked_for_leave_a_message_of_bearable_length(world):
+    world.respec(addressPool=["192.0.2.1-192.0.2.100", "2001:db8::1:0/120"])
+    both, namespace = ["IPv4", "IPv6"], "n" * 63
+    sixty_four = {names.SERVICE_IP_COUNT: "64"}
+    owner = requests.service("o" * 63, namespace=namespace, annotations=sixty_four, ipFamilies=both)
+    world.add(owner)
+    world.settle()
+    owned = world.addresses(f"{namespace}/{'o' * 63}")
+    asked = sixty_four | {names.SERVICE_ADDRESSES: ",".join(owned)}
+    web = requests.service(
+        "web",
+        namespace=namespace,
+        annotations=asked,
+        created="2026-01-31T12:30:00Z",
+        ipFamilies=both,
+    )
+    world.add(web)
+    world.settle()
+    condition = world.condition(f"{namespace}/web")
+    assert condition["reason"] == "AddressTaken"
+    assert condition["message"].endswith("; and 123 more")
+    assert len(world.balancer_condition("Ready")["message"]) < 4096
+
+
+def test_as_many_overlaps_as_there_can_be_leave_a_message_of_bearable_length(world):
+    world.respec(addressPool=["2001:db8:1111:2222::/64"])
+    for number in range(8):
+        older = requests.balancer(
+            f"older{number}",
+            addressPool=[
+                f"2001:db8:1111:2222:aaaa:bbbb:{n:x}:1-2001:db8:1111:2222:aaaa:bbbb:{n:x}:2"
+                for n in range(64 * number, 64 * number + 64)
+            ],
+        )
+        older["metadata"]["creationTimestamp"] = "2025-01-31T12:00:00Z"
+        world.add(older)
+    world.sync_balancer("front")
+    message = world.balancer_condition("PoolValid")["message"]
+    assert "and 59 more belongs to older0" in message
+    assert "and 3 more" in message
+    assert len(message) < 4096

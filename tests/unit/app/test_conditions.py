@@ -33,3 +33,16 @@ def test_a_transition_time_that_is_none_is_replaced():
     old = {"type": "Ready", "status": "True", "lastTransitionTime": 3}
     stated = conditions.stated("Ready", GOOD, before=[old], now=NOW)
     assert stated["lastTransitionTime"] == "2026-01-31T10:00:00Z"
+
+
+def test_a_message_longer_than_an_api_server_takes_is_cut():
+    endless = conditions.Verdict(holds=False, reason="Odd", message="x" * 100_000)
+    message = conditions.stated("Ready", endless, before=[], now=NOW)["message"]
+    assert message == "x" * (conditions.MAX_MESSAGE - 3) + "..."
+
+
+def test_many_things_and_many_sentences_are_counted():
+    many = [str(number) for number in range(8)]
+    assert conditions.some(many) == "0, 1, 2, 3, 4 and 3 more"
+    assert conditions.told(many) == "0; 1; 2; 3; 4; and 3 more"
+    assert conditions.told(many[:2]) == "0; 1"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app import conditions
 from app.service import record
 from contract import names
 
@@ -60,3 +61,10 @@ def test_other_messages_record_nothing(message):
 
 def test_only_our_own_condition_counts():
     assert record.addresses([{"type": "Other", "message": "has 192.0.2.1 from front"}]) == ()
+
+
+def test_the_longest_record_fits_into_a_condition_with_room_for_the_reason():
+    last = int(ipaddress.IPv6Address("fd00:1111:2222:3333:4444:5555:6666:7777"))
+    most = [ipaddress.IPv6Address(last - number) for number in range(2 * names.MAX_IP_COUNT)]
+    sentence = record.sentence(most[1:], "x" * 80, of=most)
+    assert len(sentence) < conditions.MAX_MESSAGE - 4096
