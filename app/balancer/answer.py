@@ -110,7 +110,7 @@ def _place(
         nodes=seen.nodes,
         quarantined=seen.balancer.quarantined,
         known=seen.balancer.known,
-        leaving=tuple([wishes.of_leaving(service) for service in seen.leaving]),
+        leaving=wishes.leaving(seen, allowed, keeping),
     )
     return placed.of(balancer, asked)
 

@@ -32,10 +32,10 @@ class Exclusion(enum.StrEnum):
 class Picture:
     """All that a sync decides from.
 
-    `services` are those that are this balancer's to serve; `leaving` are being deleted and still
-    show addresses. `frozen` are namespace and name of those that cannot be judged now: they keep
-    what they have; of `invalid` that is their own annotations' fault. `present` are the UIDs, by
-    namespace and name, of all Services that are there, ours or not. `older` are the pools of the
+    `services` are those that are this balancer's to serve; `leaving` are related, are not, and
+    still show addresses. `frozen` are namespace and name of those that cannot be judged now: they
+    keep what they have; of `invalid` that is their own annotations' fault. `present` are the UIDs,
+    by namespace and name, of all Services that are there, ours or not. `older` are the pools of the
     older balancers, by name; `unknown` says why of those that cannot be read. `awaited` are the
     children that were so at the last sync.
     """
@@ -206,19 +206,17 @@ def _services(
             found.frozen.add((namespace, name))
             continue
         found.present[service.namespace, service.name] = service.uid
-        if not service.ours or service.balancer is None:
-            continue
-        if service.terminating:
-            if service.listed:
-                found.leaving.append(service)
-            continue
-        # A Service can be seen before its namespace, which may then be terminating for all we know.
-        if service.ask is None or service.namespace not in namespaces:
-            found.frozen.add((service.namespace, service.name))
-            if service.ask is None:
-                found.invalid.append(service)
-        elif service.ask.balancer == balancer:
-            found.ours.append(service)
+        if service.ours and service.balancer is not None and not service.terminating:
+            # It can be seen before its namespace, which may then be terminating for all we know.
+            if service.ask is None or service.namespace not in namespaces:
+                found.frozen.add((service.namespace, service.name))
+                if service.ask is None:
+                    found.invalid.append(service)
+            elif service.ask.balancer == balancer:
+                found.ours.append(service)
+                continue
+        if service.listed:
+            found.leaving.append(service)
     return found
 
 

@@ -84,8 +84,25 @@ def _adopted(service: user.UserService) -> tuple[pool.Address, ...]:
     return service.listed
 
 
-def of_leaving(service: user.UserService) -> model.Wish:
-    """Return a wish for nothing, of a Service that is being deleted and still shows addresses."""
+def leaving(
+    seen: picture.Picture, served: Iterable[user.UserService], keeping: Iterable[Kept]
+) -> tuple[model.Wish, ...]:
+    """Return wishes for nothing, of the Services that are not served and still show addresses."""
+    asked = {(one.namespace, one.uid) for one in served}
+    kept = {
+        (children.namespace, children.uid): frozenset([o.child.address for o in children.observed])
+        for children in keeping
+    }
+    refused = [one for one in seen.services if (one.namespace, one.uid) not in asked and one.listed]
+    return tuple(
+        [
+            _of_leaving(one, but=kept.get((one.namespace, one.uid), frozenset()))
+            for one in (*seen.leaving, *refused)
+        ]
+    )
+
+
+def _of_leaving(service: user.UserService, *, but: frozenset[pool.Address]) -> model.Wish:
     return model.Wish(
         namespace=service.namespace,
         name=service.name,
@@ -93,7 +110,7 @@ def of_leaving(service: user.UserService) -> model.Wish:
         created=service.created,
         sharing_key=service.ask.sharing_key if service.ask is not None else None,
         ports=_ports(service),
-        adopted=service.listed,
+        adopted=tuple([address for address in service.listed if address not in but]),
     )
 
 

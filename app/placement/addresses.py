@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which Service has which addresses.
 
-What exists is kept first, for all Services; what those that are being deleted still show is
-nobody else's yet; then what a Service's status already lists is taken back; then requests are met,
-or the place of one that cannot be met is left empty; then the lowest free addresses are given out.
+What exists is kept first, for all Services; what those that are not served still show is nobody
+else's yet; then what a Service's status already lists is taken back; then requests are met, or the
+place of one that cannot be met is left empty; then the lowest free addresses are given out.
 Each step goes through the Services in creation order, so that a later one never takes what an
 earlier one could keep.
 """

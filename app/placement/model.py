@@ -87,8 +87,9 @@ class Balancer:
     `pool` no longer holds what an older balancer owns. `known` are the nodes that its last
     status names as members, or none when that is not known; it only tells a node that joined
     from one that no list happens to name, which with at most 16 members the lists tell alone.
-    `leaving` are Services that are being deleted: they get nothing more, but until they are gone
-    every service proxy sends them what comes for their `adopted` addresses.
+    `leaving` are Services that are not served, being deleted or no longer allowed: they get
+    nothing more, but while they show `adopted` addresses every service proxy sends them what comes
+    for these.
     """
 
     uid: str

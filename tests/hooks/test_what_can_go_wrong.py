@@ -267,6 +267,70 @@ def test_an_address_that_a_terminating_service_still_shows_is_given_once_it_is_g
     assert world.addresses("shop/api") == ["192.0.2.10"]
 
 
+def namespace_is_deleted(world):
+    world.namespaces["tenant"] = requests.namespace("tenant", terminating=True)
+
+
+def namespace_is_no_longer_allowed(world):
+    world.respec(namespaces=["shop"])
+
+
+def service_names_another_balancer(world):
+    world.edit("tenant/web", load_balancer="back")
+
+
+def service_is_no_longer_of_our_class(world):
+    world.services["tenant/web"]["spec"]["loadBalancerClass"] = "example.com/other"
+
+
+def service_names_no_balancer(world):
+    world.edit("tenant/web", load_balancer=None)
+
+
+def service_says_nonsense_and_has_lost_its_child(world):
+    world.children.clear()
+    world.edit("tenant/web", ip_count="many")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        namespace_is_deleted,
+        namespace_is_no_longer_allowed,
+        service_names_another_balancer,
+        service_is_no_longer_of_our_class,
+        service_names_no_balancer,
+        service_says_nonsense_and_has_lost_its_child,
+    ],
+)
+def test_what_a_service_that_is_not_served_any_more_still_shows_is_nobody_elses(world, change):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.service("web", namespace="tenant"))
+    world.settle()
+    world.add(requests.service("api", created="2026-01-31T12:30:00Z"))
+    world.settle()
+    change(world)
+    for _ in range(2):
+        world.sync_balancer("front")
+        assert world.addresses("tenant/web") == ["192.0.2.10"]
+        assert not [key for key in world.children if key.startswith("shop/api-l2-1")]
+    world.services["tenant/web"]["status"] = {"loadBalancer": {}}
+    world.sync_balancer("front")
+    assert "shop/api-l2-1" in world.children
+
+
+def test_a_shared_address_of_a_service_that_says_nonsense_can_still_be_shared(world):
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    world.respec(ipCount=1)
+    world.add(requests.service("web", annotations=shared, ports=[{"port": 80}]))
+    world.add(requests.service("api", annotations=shared, ports=[{"port": 81}]))
+    world.settle()
+    world.edit("shop/web", ip_count="many")
+    world.add(requests.service("new", annotations=shared, ports=[{"port": 82}]))
+    world.settle()
+    assert world.addresses("shop/new") == world.addresses("shop/web")
+
+
 def test_a_service_whose_namespace_is_not_known_yet_gets_nothing_for_now(world):
     world.add(requests.service("web"))
     world.namespaces.clear()
