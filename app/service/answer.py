@@ -122,7 +122,11 @@ def _show(
         age_s = now.timestamp() - max(one.created for one in having)
         if age_s < SIBLING_WAIT_S:
             return _Shown(resync_after_s=_soon(min(SIBLING_WAIT_S, SIBLING_WAIT_S - age_s)))
-        note = note or siblings.missing(service, having, planned)
+        if note is None:
+            gone = _just_gone(service, balancer, manifest, addresses, SIBLING_WAIT_S, now=now)
+            if gone is not None:
+                return gone
+            note = siblings.missing(service, having, planned)
     if note is not None:
         before = record.addresses(_conditions(manifest.get("status") or {}))
         everything = record.remembered(before, addresses, missing)
@@ -152,9 +156,48 @@ def _not_found(
     ours = conditions.find(standing, names.ASSIGNED_CONDITION)
     said = ours is not None and ours.get("message") == message
     quiet_s = now.timestamp() - _last_write(service, manifest)
-    if quiet_s < BALANCER_WAIT_S and not said:
-        return _Shown(resync_after_s=_soon(min(BALANCER_WAIT_S, BALANCER_WAIT_S - quiet_s)))
+    if not said:
+        gone = _just_gone(service, balancer, manifest, (), BALANCER_WAIT_S, now=now)
+        if gone is not None:
+            return gone
+        if quiet_s < BALANCER_WAIT_S:
+            return _Shown(resync_after_s=_soon(min(BALANCER_WAIT_S, BALANCER_WAIT_S - quiet_s)))
     return _Shown(addresses=(), verdict=verdict)
+
+
+def _just_gone(
+    service: user.UserService,
+    balancer: str,
+    manifest: kubernetes.ServiceWithHistory,
+    having: Sequence[pool.Address],
+    within_s: float,
+    *,
+    now: dt.datetime,
+) -> _Shown | None:
+    """Leave the addresses as they are while children of theirs are gone for a moment only.
+
+    Metacontroller deletes before it creates and updates, and asks in between: what was planned
+    instead is seen a moment later. As nothing tells when a child went, the condition remembers.
+    None when none went, or too long ago.
+    """
+    standing = _conditions(manifest.get("status") or {})
+    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
+    moved = record.balancer(standing) not in {None, balancer}
+    if ours is None or moved or set(service.listed) <= set(having):
+        return None
+    since = record.without_child_since(standing) or conditions.moment(now)
+    try:
+        left_s = min(within_s, within_s - (now.timestamp() - user.moment(since)))
+    except ValueError:
+        return None  # somebody else's words
+    if left_s <= 0:
+        return None
+    before = record.addresses(standing)
+    message = record.sentence(before, balancer, record.without_child(since))
+    verdict = Verdict(
+        holds=ours.get("status") == "True", reason=ours.get("reason", ""), message=message
+    )
+    return _Shown(verdict=verdict, resync_after_s=_soon(left_s))
 
 
 def _last_write(service: user.UserService, manifest: kubernetes.ServiceWithHistory) -> float:

@@ -13,7 +13,10 @@ from typing import Any, Final
 from app import conditions
 from contract import names, pool
 
-_ADDRESSES: Final = re.compile(r"ha[sd] (?:[0-9a-f:., ]+ of )?(?P<addresses>[0-9a-f:., ]+) from \S")
+_ADDRESSES: Final = re.compile(
+    r"ha[sd] (?:[0-9a-f:., ]+ of )?(?P<addresses>[0-9a-f:., ]+) from (?P<balancer>[^\s;]+)"
+)
+_WITHOUT: Final = re.compile(r"(?:^|; )since (?P<moment>\S+) some of these are without a child$")
 
 
 def sentence(
@@ -36,10 +39,25 @@ def sentence(
 
 def addresses(standing: Sequence[conditions.Condition]) -> tuple[pool.Address, ...]:
     """Return the addresses that our condition among these records; none without it."""
-    condition = conditions.find(standing, names.ASSIGNED_CONDITION)
-    message = condition.get("message") if condition is not None else None
-    match = _ADDRESSES.match(message) if isinstance(message, str) else None
+    match = _ADDRESSES.match(_message(standing))
     return _parsed(match["addresses"]) if match is not None else ()
+
+
+def balancer(standing: Sequence[conditions.Condition]) -> str | None:
+    """Return the balancer from which the recorded addresses are; None where none are recorded."""
+    match = _ADDRESSES.match(_message(standing))
+    return match["balancer"] if match is not None else None
+
+
+def without_child(moment: str) -> str:
+    """Return what is said of addresses that are shown still though children of theirs are gone."""
+    return f"since {moment} some of these are without a child"
+
+
+def without_child_since(standing: Sequence[conditions.Condition]) -> str | None:
+    """Return the moment that our condition among these says; None where it says nothing of it."""
+    match = _WITHOUT.search(_message(standing))
+    return match["moment"] if match is not None else None
 
 
 def remembered(
@@ -49,6 +67,12 @@ def remembered(
     gone = [address for address in before if address not in now][: max(0, missing)]
     kept = [address for address in before if address in now or address in gone]
     return [*kept, *(address for address in now if address not in before)]
+
+
+def _message(standing: Sequence[conditions.Condition]) -> str:
+    condition = conditions.find(standing, names.ASSIGNED_CONDITION)
+    message = condition.get("message") if condition is not None else None
+    return message if isinstance(message, str) else ""
 
 
 def _parsed(text: str) -> tuple[pool.Address, ...]:

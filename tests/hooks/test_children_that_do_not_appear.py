@@ -163,3 +163,78 @@ def test_a_full_pool_is_said_whatever_else_a_service_lacks(world):
     assert assigned(world) == ("False", "AddressNotInPool")
     available = world.balancer_condition("AddressesAvailable")
     assert (available["status"], available["reason"]) == ("False", "PoolExhausted")
+
+
+def between_two_writes(world, *gone):
+    """Sync the Service after Metacontroller has deleted these, and before it does anything else."""
+    world.clock.advance(3600)
+    world.hooks.events.clear()
+    for name in gone:
+        del world.children[f"shop/{name}"]
+    return world.sync_service("shop/web")
+
+
+def warned(world):
+    return [event for event in world.hooks.events if event.warning]
+
+
+def test_a_count_that_is_lowered_makes_no_child_missing(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "3"}))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.edit("shop/web", ip_count="2")
+    answer = between_two_writes(world, "web-l2-3")
+    assert answer["resyncAfterSeconds"] == 3
+    assert world.addresses("shop/web") == before
+    assert assigned(world) == ("True", "Assigned")
+    world.settle()
+    assert world.addresses("shop/web") == before[:2]
+    assert world.condition("shop/web")["message"] == "has 192.0.2.10, 192.0.2.11 from front"
+    assert not warned(world)
+    assert_at_rest(world)
+
+
+def test_a_service_that_loses_its_children_is_not_told_of_a_missing_balancer_first(world):
+    world.add(requests.service("web", annotations=ONE))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.respec(namespaces=["other"])
+    between_two_writes(world, "web-l2-1")
+    assert world.addresses("shop/web") == before
+    assert assigned(world) == ("True", "Assigned")
+    world.settle()
+    assert world.addresses("shop/web") == []
+    assert assigned(world) == ("False", "NamespaceNotAllowed")
+    assert [event.reason for event in warned(world)] == ["NamespaceNotAllowed"]
+
+
+def test_children_that_are_deleted_and_come_back_at_once_leave_no_trace_in_the_status(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
+    world.settle()
+    before = world.addresses("shop/web")
+    between_two_writes(world, "web-l2-1", "web-l2-2")
+    assert world.addresses("shop/web") == before
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert assigned(world) == ("True", "Assigned")
+    assert "since" not in world.condition("shop/web")["message"]
+    assert not warned(world)
+
+
+def test_a_child_that_stays_away_is_missing_from_the_moment_that_the_condition_remembers(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.forbidden = {"shop/web-l2-2"}
+    between_two_writes(world, "web-l2-2")
+    told = world.condition("shop/web")["message"]
+    assert told.endswith("; since 2026-01-31T14:00:00Z some of these are without a child")
+    world.clock.advance(2)
+    assert world.sync_service("shop/web") == {"resyncAfterSeconds": 1}
+    world.clock.advance(1)
+    world.settle()
+    assert assigned(world) == ("False", "ChildMissing")
+    assert world.addresses("shop/web") == before[:1]
+    assert len(warned(world)) == 1
+    wait(world, 6)  # its balancer says so too
+    assert_at_rest(world)

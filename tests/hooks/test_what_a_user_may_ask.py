@@ -293,6 +293,8 @@ def test_a_balancer_deleted_and_made_anew_gives_the_same_addresses_back(world):
     front = world.balancers.pop("front")
     world.children.clear()  # the garbage collector's work
     del world.services["shop/first"]
+    world.settle()
+    assert world.addresses("shop/web") == before
     world.clock.advance(20)
     world.settle()
     assert world.addresses("shop/web") == []
@@ -386,9 +388,13 @@ def test_children_that_go_one_by_one_with_their_balancer_give_the_same_addresses
     front = world.balancers.pop("front")
     del world.children[f"shop/web-l2-{first}"]
     world.settle()
+    assert reason(world) == ("True", "Assigned")
+    world.clock.advance(3)
+    world.settle()
     assert reason(world) == ("False", "ChildMissing")
     assert world.addresses("shop/web") == [a for a in before if a != before[first - 1]]
     world.children.clear()
+    world.settle()
     world.clock.advance(20)
     world.settle()
     assert reason(world) == ("False", "BalancerNotFound")

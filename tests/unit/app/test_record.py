@@ -68,3 +68,14 @@ def test_the_longest_record_fits_into_a_condition_with_room_for_the_reason():
     most = [ipaddress.IPv6Address(last - number) for number in range(2 * names.MAX_IP_COUNT)]
     sentence = record.sentence(most[1:], "x" * 80, of=most)
     assert len(sentence) < conditions.MAX_MESSAGE - 4096
+
+
+def test_a_record_tells_its_balancer_and_since_when_a_child_is_gone():
+    one = [ipaddress.IPv4Address("192.0.2.10")]
+    gone = standing(record.sentence(one, "front", record.without_child("2026-01-31T13:00:00Z")))
+    assert record.balancer(gone) == "front"
+    assert record.without_child_since(gone) == "2026-01-31T13:00:00Z"
+    assert record.addresses(gone) == tuple(one)
+    assert record.balancer(standing(record.sentence(one, "back", verb="had"))) == "back"
+    assert record.without_child_since(standing(record.sentence(one, "front"))) is None
+    assert record.balancer([]) is None
