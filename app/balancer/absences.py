@@ -13,8 +13,8 @@ from app.balancer import awaited, picture, served
 class Absences:
     """Since when children are absent, by `namespace/name`.
 
-    `young` are those of Services so young that none need be there yet; `waiting` all others, and
-    `overdue` those of them that should have been there by now.
+    `young` are those of Services so young that none need be there yet; `waiting` is one of each
+    other Service, and `overdue` are all of those Services that should have been there by now.
     """
 
     young: awaited.Awaited
@@ -56,18 +56,25 @@ class Absences:
 
 def of(everybody: Sequence[served.Served], seen: picture.Picture, *, now: dt.datetime) -> Absences:
     """Return which of the Services' children are not there, by what the status remembers."""
-    absent = {
-        f"{wanted.namespace}/{wanted.name}": one.service.created
-        for one in everybody
-        for wanted in one.children
-        if (wanted.namespace, wanted.name) not in seen.children.names
-        or seen.children.blocks(wanted)
-    }
     moment = now.timestamp()
-    # A young Service's age says since when, so the status need not.
-    young = {
-        name: created for name, created in absent.items() if moment - created < awaited.GRACE_S
-    }
-    waiting = awaited.of(absent.keys() - young.keys(), before=seen.awaited, now=now)
-    overdue = {name: since for name, since in waiting.items() if moment - since >= awaited.GRACE_S}
+    young: dict[str, float] = {}
+    absent: list[list[str]] = []
+    for one in everybody:
+        missing = [
+            f"{wanted.namespace}/{wanted.name}"
+            for wanted in one.children
+            if (wanted.namespace, wanted.name) not in seen.children.names
+            or seen.children.blocks(wanted)
+        ]
+        # A young Service's age says since when, so the status need not.
+        if moment - one.service.created < awaited.GRACE_S:
+            young.update(dict.fromkeys(missing, one.service.created))
+        elif missing:
+            absent.append(missing)
+    waiting = awaited.of(absent, before=seen.awaited, now=now)
+    overdue: dict[str, float] = {}
+    for missing in absent:
+        since = min((waiting[name] for name in missing if name in waiting), default=moment)
+        if moment - since >= awaited.GRACE_S:
+            overdue.update(dict.fromkeys(missing, since))
     return Absences(young, waiting, overdue)

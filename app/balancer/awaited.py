@@ -4,9 +4,10 @@
 A creation that a quota or a taken name forbids fails in silence, for as long as it does.
 """
 
+import collections
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from app import conditions
@@ -35,11 +36,21 @@ def read(status: kubernetes.BalancerStatus) -> Awaited:
     return found
 
 
-def of(absent: Iterable[str], *, before: Awaited, now: dt.datetime) -> Awaited:
-    """Return since when children are awaited, of those that are so longest."""
+def of(absent: Iterable[Sequence[str]], *, before: Awaited, now: dt.datetime) -> Awaited:
+    """Return since when Services await children; `absent` are the names of each one's.
+
+    One of each is remembered, the one that is so longest. Where there are more, each namespace's
+    first come first, since what forbids many children is a namespace's quota.
+    """
     moment = user.moment(conditions.moment(now))
-    since = sorted((before.get(name, moment), name) for name in absent)
-    return {name: start for start, name in since[:REMEMBERED]}
+    earliest = sorted(min((before.get(name, moment), name) for name in names) for names in absent)
+    in_namespace: collections.Counter[str] = collections.Counter()
+    ranked = []
+    for since, name in earliest:
+        namespace = name.partition("/")[0]
+        ranked.append((in_namespace[namespace], since, name))
+        in_namespace[namespace] += 1
+    return {name: since for _, since, name in sorted(ranked)[:REMEMBERED]}
 
 
 def encode(awaited: Awaited) -> list[dict[str, Any]]:

@@ -143,6 +143,37 @@ def test_the_status_remembers_the_first_and_judges_no_others(world):
     assert_at_rest(world)
 
 
+def test_one_service_with_a_full_quota_keeps_no_other_from_being_told(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.200"])
+    sixty_four = {names.SERVICE_IP_COUNT: "64"}
+    world.add(requests.service("big", namespace="first", annotations=sixty_four))
+    world.forbidden = {f"first/big-l2-{n}" for n in range(65)} | TAKEN
+    world.settle()
+    wait(world, 600)
+    world.add(requests.service("web", annotations=ONE))
+    world.settle()
+    wait(world, 20)
+    assert assigned(world) == ("False", "ChildMissing")
+    assert [one["name"] for one in world.balancers["front"]["status"]["awaited"]] == [
+        "first/big-l2-1",
+        "shop/web-l2-1",
+    ]
+    assert "64 of 64 child Services" in world.balancer_condition("Ready")["message"]
+
+
+def test_many_services_of_a_namespace_with_a_full_quota_keep_no_other_namespace_from_it(world):
+    world.respec(addressPool=["192.0.2.10-192.0.2.200"], ipCount=1)
+    world.add(*(requests.service(f"a{i}", namespace="first") for i in range(70)))
+    world.forbidden = {f"first/a{i}-l2-{n}" for i in range(70) for n in (0, 1)} | TAKEN
+    world.settle()
+    wait(world, 600)
+    world.add(requests.service("web"))
+    world.settle()
+    wait(world, 20)
+    assert assigned(world) == ("False", "ChildMissing")
+    assert len(world.balancers["front"]["status"]["awaited"]) == 64
+
+
 def test_a_service_whose_annotations_mean_nothing_is_pending(world):
     world.add(requests.service("web"))
     world.settle()
