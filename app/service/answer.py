@@ -71,7 +71,7 @@ def decide(
     having = siblings.readable(service, service.ask.balancer, related)
     foreign = _foreign(service, having, standing)
     if foreign:
-        shown = _Shown(verdict=_foreign_status(foreign))
+        shown = _Shown(verdict=_foreign_status(service, service.ask.balancer, foreign, standing))
     else:
         shown = _show(service, service.ask.balancer, manifest, having, related, now=now)
     return _answer(_mirrored(label, service.ask.balancer), status, shown, now=now)
@@ -237,17 +237,23 @@ def _foreign(
     return [address for address in service.listed if address not in ours]
 
 
-def _foreign_status(foreign: Sequence[pool.Address]) -> Verdict:
-    named = conditions.some([str(address) for address in foreign])
-    return Verdict(
-        holds=False,
-        reason=AssignedReason.FOREIGN_STATUS,
-        message=(
-            f"another load balancer has written {named} into the status, so "
-            "it is left as it is: take the Service from that one, or create it anew with "
-            f"loadBalancerClass {names.SERVICE_CLASS}"
-        ),
+def _foreign_status(
+    service: user.UserService,
+    balancer: str,
+    foreign: Sequence[pool.Address],
+    standing: Sequence[conditions.Condition],
+) -> Verdict:
+    """Say what is foreign; what is ours stays on record, to be taken away some day."""
+    before = record.addresses(standing)
+    message = record.sentence(
+        before,
+        record.balancer(standing) or balancer,
+        f"another load balancer has written {conditions.some([str(one) for one in foreign])} into "
+        "the status, so it is left as it is: take the Service from that one, or create it anew "
+        f"with loadBalancerClass {names.SERVICE_CLASS}",
+        verb="had" if set(before).isdisjoint(service.listed) else "has",
     )
+    return Verdict(holds=False, reason=AssignedReason.FOREIGN_STATUS, message=message)
 
 
 def _answer(

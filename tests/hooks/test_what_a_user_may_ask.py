@@ -192,6 +192,19 @@ def test_a_controller_that_overwrites_our_addresses_is_not_fought(world):
     assert reason(world) == ("False", "ForeignStatus")
 
 
+def test_an_address_that_somebody_adds_to_ours_leaves_ours_on_record(world):
+    world.respec(ipCount=1)
+    ask(world, loadBalancerClass=None)
+    ours, foreign = world.addresses("shop/web"), {"ip": "198.51.100.9", "ipMode": "VIP"}
+    world.services["shop/web"]["status"]["loadBalancer"]["ingress"].append(foreign)
+    world.settle()
+    assert reason(world) == ("False", "ForeignStatus")
+    assert world.condition("shop/web")["message"].startswith(f"has {ours[0]} from front; another")
+    world.edit("shop/web", load_balancer=None)
+    world.settle()
+    assert world.services["shop/web"]["status"] == {"loadBalancer": {"ingress": [foreign]}}
+
+
 def test_under_our_class_the_status_is_ours(world):
     ask(world)
     before = world.addresses("shop/web")
