@@ -229,18 +229,18 @@ def _foreign(
     service: user.UserService,
     having: Sequence[siblings.Sibling],
     standing: Sequence[conditions.Condition],
-) -> list[pool.Address]:
-    """Return the listed addresses that somebody else wrote; nobody else may under our class."""
+) -> list[str]:
+    """Return what somebody else wrote into the status; nobody else may under our class."""
     if service.class_name == names.SERVICE_CLASS:
         return []
     ours = {one.child.address for one in having} | set(record.addresses(standing))
-    return [address for address in service.listed if address not in ours]
+    return [*(str(address) for address in service.listed if address not in ours), *service.strange]
 
 
 def _foreign_status(
     service: user.UserService,
     balancer: str,
-    foreign: Sequence[pool.Address],
+    foreign: Sequence[str],
     standing: Sequence[conditions.Condition],
 ) -> Verdict:
     """Say what is foreign; what is ours stays on record, to be taken away some day."""
@@ -248,7 +248,7 @@ def _foreign_status(
     message = record.sentence(
         before,
         record.balancer(standing) or balancer,
-        f"another load balancer has written {conditions.some([str(one) for one in foreign])} into "
+        f"another load balancer has written {conditions.some(foreign)} into "
         "the status, so it is left as it is: take the Service from that one, or create it anew "
         f"with loadBalancerClass {names.SERVICE_CLASS}",
         verb="had" if set(before).isdisjoint(service.listed) else "has",

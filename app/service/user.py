@@ -22,7 +22,8 @@ class UserService:
 
     `balancer` is the name as written, None without the annotation. `ask` is None where the
     annotations mean nothing; `invalid` then says what is wrong and what would be right. `created`
-    is in seconds since the epoch. `listed` is what status.loadBalancer.ingress lists.
+    is in seconds since the epoch. `listed` are the addresses in status.loadBalancer.ingress, and
+    `strange` is what else stands there, such as a host name.
     `versions` are the wanted IP versions, the primary one first.
     """
 
@@ -40,6 +41,7 @@ class UserService:
     ports: tuple[child.Port, ...]
     health_check_port: int | None
     listed: tuple[pool.Address, ...]
+    strange: tuple[str, ...]
     recorded: tuple[pool.Address, ...]
     terminating: bool
 
@@ -67,6 +69,7 @@ def read(
     notes: Mapping[str, str] = metadata.get("annotations") or {}
     balancer = annotations.balancer_of(notes, keys)
     versions = _versions(spec)
+    shown, strange = _ingress(status)
     ask, invalid = None, ""
     if balancer is not None:
         try:
@@ -88,7 +91,8 @@ def read(
         family_policy=spec.get("ipFamilyPolicy", "SingleStack"),
         ports=_ports(spec),
         health_check_port=_health_check_port(spec),
-        listed=listed(status),
+        listed=shown,
+        strange=strange,
         recorded=record.addresses(status.get("conditions") or ()),
         terminating=bool(metadata.get("deletionTimestamp")),
     )
@@ -122,17 +126,19 @@ def moment(text: Any) -> float:
     return parsed.timestamp()
 
 
-def listed(status: Mapping[str, Any]) -> tuple[pool.Address, ...]:
-    """Return the addresses that status.loadBalancer.ingress lists, in its order."""
+def _ingress(status: Mapping[str, Any]) -> tuple[tuple[pool.Address, ...], tuple[str, ...]]:
+    """Return the addresses that status.loadBalancer.ingress lists, in its order, and the rest."""
     load_balancer = status.get("loadBalancer")
     ingress = load_balancer.get("ingress") if isinstance(load_balancer, Mapping) else None
     addresses: list[pool.Address] = []
+    strange: list[str] = []
     for entry in ingress if isinstance(ingress, list) else ():
         try:
             addresses.append(pool.parse_address(entry["ip"]))
         except (KeyError, TypeError, ValueError):
-            continue  # a host name, or another controller's oddity: nothing of ours
-    return tuple(addresses)
+            name = entry.get("hostname") if isinstance(entry, Mapping) else None
+            strange.append(errors.shown(name or entry))
+    return tuple(addresses), tuple(strange)
 
 
 def _versions(spec: Mapping[str, Any]) -> tuple[int, ...]:

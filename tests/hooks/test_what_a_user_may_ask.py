@@ -183,6 +183,16 @@ def test_a_foreign_address_in_the_status_is_left_alone_and_named(world):
     assert "198.51.100.9" in world.condition("shop/web")["message"]
 
 
+@pytest.mark.parametrize("entry", [{"hostname": "edge.example.com"}, {"ip": "edge.example.com"}])
+def test_a_host_name_in_the_status_is_somebody_elses(world, entry):
+    ask(world, loadBalancerClass=None, settle=False)
+    world.services["shop/web"]["status"] = {"loadBalancer": {"ingress": [entry]}}
+    world.settle()
+    assert world.services["shop/web"]["status"]["loadBalancer"] == {"ingress": [entry]}
+    assert reason(world) == ("False", "ForeignStatus")
+    assert "edge.example.com" in world.condition("shop/web")["message"]
+
+
 def test_a_controller_that_overwrites_our_addresses_is_not_fought(world):
     ask(world, loadBalancerClass=None)
     foreign = {"ingress": [{"ip": "198.51.100.9", "ipMode": "VIP"}]}
