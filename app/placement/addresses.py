@@ -192,7 +192,8 @@ class _Service:
             seats = self.seats[version]
             count = self.wish.count(version)
             if isinstance(count, model.Auto):
-                count = max(members, len(seats))
+                requested = {a for a in self.wish.requested if a.version == version}
+                count = max(members, len(seats), len(requested))
             self.wanted[version] = count or 0
             self.vacant[version].sort(key=_held_ordinal)
             if not seats:
@@ -313,7 +314,10 @@ def _meet_requests_of(book: _Book, service: _Service, version: int) -> bool:
                 evicted = True
             book.claim(address, service.wish)
             service.seat(address)
-    service.shortfalls += [model.BeyondCount(address, wanted) for address in requested[wanted:]]
+    service.shortfalls += [
+        model.BeyondCount(address, wanted) if address in book.pool else model.NotInPool(address)
+        for address in requested[wanted:]
+    ]
     return evicted
 
 

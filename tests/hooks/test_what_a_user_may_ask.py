@@ -5,6 +5,9 @@ from app import settings
 from bench import requests
 from contract import names
 
+DUAL = {"ipFamilies": ["IPv4", "IPv6"]}
+PREFER_DUAL = {**DUAL, "ipFamilyPolicy": "PreferDualStack"}
+
 
 def ask(world, name="web", *, settle=True, annotations=None, **spec):
     world.add(requests.service(name, annotations=annotations, **spec))
@@ -32,6 +35,12 @@ def test_more_requested_addresses_than_the_balancers_count_are_all_given(world):
     world.respec(ipCount=1)
     ask(world, annotations={names.SERVICE_ADDRESSES: "192.0.2.40,192.0.2.30"})
     assert set(world.addresses("shop/web")) == {"192.0.2.40", "192.0.2.30"}
+
+
+def test_a_requested_address_of_a_family_that_the_balancer_lacks_is_not_in_its_pool(world):
+    ask(world, annotations={names.SERVICE_ADDRESSES: "192.0.2.20,2001:db8::5"}, **PREFER_DUAL)
+    assert reason(world) == ("False", "AddressNotInPool")
+    assert "192.0.2.20" in world.addresses("shop/web")
 
 
 def test_a_requested_address_outside_the_pool_is_named(world):
@@ -250,9 +259,6 @@ def test_conditions_of_others_are_kept(world):
     world.edit("shop/web", load_balancer=None)
     world.settle()
     assert world.services["shop/web"]["status"]["conditions"] == [other]
-
-
-DUAL = {"ipFamilies": ["IPv4", "IPv6"]}
 
 
 def test_dual_stack_gives_both_families_the_primary_first(world):

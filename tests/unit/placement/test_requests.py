@@ -95,8 +95,14 @@ def test_more_requests_than_the_count_are_named():
     assert scenes.assigned(answer) == ["192.0.2.1"]
     assert scenes.shortfalls(answer) == (
         model.BeyondCount(address("192.0.2.2"), 1),
-        model.BeyondCount(address("2001:db8::1"), 0),
+        model.NotInPool(address("2001:db8::1")),
     )
+
+
+def test_auto_is_as_many_as_are_requested_where_there_are_fewer_nodes():
+    answer = four(requesting("192.0.2.1", "192.0.2.3", "192.0.2.4", ipv4=model.AUTO), nodes=2)
+    assert scenes.assigned(answer) == ["192.0.2.1", "192.0.2.3", "192.0.2.4"]
+    assert scenes.shortfalls(answer) == ()
 
 
 def test_the_request_of_lower_rank_is_given_up_for_the_first():
