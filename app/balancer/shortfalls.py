@@ -49,21 +49,26 @@ def verdict(
 
 def no_nodes(excluded: Mapping[str, picture.Exclusion], balancer: spec.Balancer) -> str:
     """Say why a balancer has no member node, and what would give it one."""
-    selector = ",".join(f"{k}={v}" if v else k for k, v in sorted(balancer.node_selector.items()))
+    labels = " ".join(f"{key}={value}" for key, value in sorted(balancer.node_selector.items()))
+    label_one = f"'kubectl label node NAME {labels}'"
     if not excluded:
         return (
             f"no node matches the nodeSelector of balancer {balancer.name}: label one with "
-            f"'kubectl label node NAME {selector}'"
+            f"{label_one}"
         )
     why = "; ".join(
         f"{len(nodes)} {exclusion}: {conditions.some(nodes)}"
         for exclusion in picture.Exclusion
         if (nodes := sorted(name for name, kind in excluded.items() if kind is exclusion))
     )
+    remedy = (
+        f"remove the label {names.EXCLUDE_LABEL} or set spec.ignoreExcludeLabel"
+        if picture.Exclusion.LABELLED in excluded.values()
+        else f"label another with {label_one}"
+    )
     return (
         f"each of the {len(excluded)} nodes that match the nodeSelector of balancer "
-        f"{balancer.name} is excluded ({why}): remove the label {names.EXCLUDE_LABEL} or set "
-        "spec.ignoreExcludeLabel"
+        f"{balancer.name} is excluded ({why}): {remedy}"
     )
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from app import conditions, errors
+from app import conditions
 from app.conditions import Verdict
 from app.models import kubernetes
 from app.service import record, siblings, user
@@ -65,7 +65,8 @@ def decide(
     if service.ask is None:
         keeper = siblings.keeper(service, label, related)
         has = record.addresses(standing)
-        message = record.sentence(has, keeper or errors.shown(service.balancer), service.invalid)
+        of = record.balancer(standing) or service.balancer
+        message = record.sentence(has, of, service.invalid)
         invalid = Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
         return _answer(_mirrored(label, keeper), status, _Shown(verdict=invalid), now=now)
     having = siblings.readable(service, service.ask.balancer, related)
@@ -146,7 +147,7 @@ def _not_found(
     standing = _conditions(manifest.get("status") or {})
     message = record.sentence(
         record.addresses(standing),
-        balancer,
+        record.balancer(standing) or balancer,
         f"no L2LoadBalancer {balancer} has answered: create it, or correct the annotation to one "
         "that 'kubectl get l2lb' lists; of one that is listed, the condition Ready says what is "
         "wrong",
@@ -220,8 +221,9 @@ def _remembering(note: Verdict, balancer: str, manifest: kubernetes.ServiceWithH
     """Return what a note says of a Service without children; what absent ones had is theirs."""
     if note.reason != AssignedReason.CHILD_MISSING:
         return note
-    had = record.addresses(_conditions(manifest.get("status") or {}))
-    message = record.sentence(had, balancer, note.message, verb="had")
+    standing = _conditions(manifest.get("status") or {})
+    had, of = record.addresses(standing), record.balancer(standing) or balancer
+    message = record.sentence(had, of, note.message, verb="had")
     return dataclasses.replace(note, message=message)
 
 

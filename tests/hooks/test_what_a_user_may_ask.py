@@ -357,6 +357,15 @@ def test_a_service_moved_to_another_balancer_gets_its_addresses(world):
     assert len(world.addresses("shop/web")) == 3
 
 
+def test_a_service_moved_to_a_balancer_that_does_not_exist_is_told_from_which_it_had_what(world):
+    ask(world, annotations={names.SERVICE_IP_COUNT: "1"})
+    world.edit("shop/web", load_balancer="nope")
+    world.settle()
+    assert reason(world) == ("False", "BalancerNotFound")
+    message = world.condition("shop/web")["message"]
+    assert message.startswith("had 192.0.2.10 from front; no L2LoadBalancer nope has answered")
+
+
 DECKHOUSE = settings.Settings(
     annotation_aliases={
         "network.deckhouse.io/l2-load-balancer-name": "load-balancer",

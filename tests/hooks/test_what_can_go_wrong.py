@@ -59,6 +59,24 @@ def test_without_nodes_the_reason_counts_the_excluded_ones(world):
     assert world.balancer_condition("Ready")["reason"] == "NoNodes"
 
 
+def test_without_nodes_the_remedy_is_a_command_that_works(world):
+    world.respec(nodeSelector={"zone": "b", "node-role/edge": ""})
+    world.add(requests.service("web"))
+    world.settle()
+    message = world.condition("shop/web")["message"]
+    assert "'kubectl label node NAME node-role/edge= zone=b'" in message
+
+
+def test_of_nodes_that_are_all_being_deleted_no_label_is_to_be_removed(world):
+    for node in world.nodes.values():
+        node["metadata"]["deletionTimestamp"] = world.clock.text
+    world.settle()
+    message = world.balancer_condition("Ready")["message"]
+    assert "3 being deleted: n1, n2, n3" in message
+    assert names.EXCLUDE_LABEL not in message
+    assert message.endswith("label another with 'kubectl label node NAME node-role/frontend='")
+
+
 def test_excluded_nodes_are_used_when_the_balancer_says_so(world):
     for node in world.nodes.values():
         node["metadata"]["labels"][names.EXCLUDE_LABEL] = ""
