@@ -18,7 +18,8 @@ DEFAULT_FAILBACK_DELAY_S: Final = 30.0
 _MAX_NAME: Final = 63  # RFC 1035 label, as Kubernetes wants of a Service's name
 _MAX_PORT: Final = 65535
 MAX_LIST_VERSION: Final = 2**32 - 1  # docs/protocol.md: a claim has four bytes for it
-_MAX_DIGITS: Final = 18  # any such number fits 64 bits; Python itself refuses to read thousands
+_MAX_PLANNED: Final = 10_000  # siblings: two families over 5,000 nodes, the most that a cluster has
+_MAX_NUMBER: Final = 10**18 - 1  # fits 64 bits; Python itself refuses to read thousands of digits
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -113,7 +114,7 @@ def decode(manifest: Mapping[str, Any]) -> Child:
     Raises ContractError naming the object, the key and the value.
     """
     fields = _Fields(manifest)
-    contract = fields.integer(names.CHILD_CONTRACT, least=1)
+    contract = fields.integer(names.CHILD_CONTRACT)
     if contract > names.CONTRACT_VERSION:
         raise errors.ContractError(
             f"{fields.where} is written in contract {contract}, this program reads up to "
@@ -132,9 +133,9 @@ def decode(manifest: Mapping[str, Any]) -> Child:
         balancer=fields.label(names.CHILD_BALANCER),
         address=fields.address(names.CHILD_ADDRESS),
         nodes=nodes,
-        list_version=fields.list_version(),
+        list_version=fields.integer(names.CHILD_LIST_VERSION, most=MAX_LIST_VERSION),
         ports=fields.ports(),
-        planned=fields.integer(names.CHILD_PLANNED, least=1),
+        planned=fields.integer(names.CHILD_PLANNED, most=_MAX_PLANNED),
         health_check_port=fields.health_check_port(),
         interfaces=fields.listed(names.CHILD_INTERFACES),
         failback_delay_s=fields.failback_delay_s(),
@@ -190,19 +191,12 @@ class _Fields:
             raise self.error(key, "want a list separated by commas")
         return tuple(part for part in value.split(",") if part)
 
-    def integer(self, key: str, *, least: int) -> int:
+    def integer(self, key: str, *, most: int = _MAX_NUMBER) -> int:
         value = self.text(key)
-        is_number = value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
-        if not is_number or int(value) < least:
-            raise self.error(key, f"want a whole number of at least {least}")
+        is_number = value.isascii() and value.isdigit() and len(value) <= len(str(_MAX_NUMBER))
+        if not is_number or not 1 <= int(value) <= most:
+            raise self.error(key, f"want a whole number of 1 to {most}")
         return int(value)
-
-    def list_version(self) -> int:
-        key = names.CHILD_LIST_VERSION
-        version = self.integer(key, least=1)
-        if version > MAX_LIST_VERSION:
-            raise self.error(key, f"want a version of at most {MAX_LIST_VERSION}")
-        return version
 
     def address(self, key: str) -> pool.Address:
         try:
@@ -214,10 +208,7 @@ class _Fields:
         key = names.CHILD_HEALTH_CHECK_PORT
         if key not in self._annotations:
             return None
-        port = self.integer(key, least=1)
-        if port > _MAX_PORT:
-            raise self.error(key, f"want a port of at most {_MAX_PORT}")
-        return port
+        return self.integer(key, most=_MAX_PORT)
 
     def failback_delay_s(self) -> float:
         key = names.CHILD_FAILBACK_DELAY

@@ -2,6 +2,7 @@
 """What the user's Service has by now: its children, and the note that tells what it lacks."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from app import pending
@@ -57,16 +58,12 @@ def note(service: user.UserService, related: Related) -> Verdict | None:
 def missing(service: user.UserService, having: Sequence[Sibling], planned: int) -> Verdict:
     """Say that some of the planned children do not appear."""
     there = {one.child.name for one in having}
-    absent = [
-        name
-        for ordinal in range(1, planned + 1)
-        if (name := child.child_name(service.name, ordinal)) not in there
-    ]
+    names_in_order = (child.child_name(service.name, n) for n in itertools.count(1))
     return pending.absent(
         service.namespace,
         missing=planned - len(having),
         planned=planned,
-        such_as=absent[0],
+        such_as=next(name for name in names_in_order if name not in there),
     )
 
 

@@ -403,6 +403,17 @@ def test_a_child_that_somebody_edited_is_mended(world):
     assert mended[names.CHILD_ADDRESS] == before
 
 
+def test_a_child_that_somebody_edited_to_have_endless_siblings_is_read_as_it_was(world):
+    world.add(requests.service("web"))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.clock.advance(60)
+    world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_PLANNED] = "9" * 18
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_PLANNED] == "3"
+
+
 def test_a_child_of_a_newer_contract_is_answered_as_it_is(world):
     world.add(requests.service("web"))
     world.settle()
