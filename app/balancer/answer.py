@@ -109,10 +109,21 @@ def _place(
         pool=usable,
         nodes=seen.nodes,
         quarantined=seen.balancer.quarantined,
-        known=seen.balancer.known,
+        known=_known(seen),
         leaving=wishes.leaving(seen, allowed, keeping),
     )
     return placed.of(balancer, asked)
+
+
+def _known(seen: picture.Picture) -> frozenset[str]:
+    """Return the members that are not new.
+
+    Where the status could not name them all, nobody is, unless there are more of them now.
+    """
+    balancer = seen.balancer
+    if len(seen.nodes) <= balancer.node_count and len(balancer.known) < balancer.node_count:
+        return frozenset(seen.nodes)
+    return balancer.known
 
 
 def _by_namespace(

@@ -20,8 +20,9 @@ class Balancer:
 
     `addresses` is None where the entries mean nothing; `pool_error` then says what is wrong.
     `created` is in seconds since the epoch. `namespaces`
-    is None where all are allowed. `quarantined` holds while the spec stays as it is. `known` are
-    the nodes that were members at the last sync, none where the status does not tell.
+    is None where all are allowed. `quarantined` holds while the spec stays as it is. At the
+    last sync there were `node_count` member nodes, 0 where the status does not tell; `known` are
+    those that it names, a hundred at most.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Balancer:
     ignore_exclude_label: bool
     failback_delay_s: float
     quarantined: frozenset[pool.Address]
+    node_count: int
     known: frozenset[str]
     conditions: tuple[Mapping[str, Any], ...]
 
@@ -79,7 +81,8 @@ def read(manifest: kubernetes.Balancer) -> Balancer:
             if status.get("observedGeneration") == generation
             else frozenset()
         ),
-        known=_known(status),
+        node_count=status.get("nodeCount", 0),
+        known=frozenset([one["name"] for one in status.get("nodes") or () if "name" in one]),
         conditions=tuple(status.get("conditions") or ()),
     )
 
@@ -103,14 +106,6 @@ def _failback_delay_s(spec: kubernetes.BalancerSpec) -> float:
         return durations.parse_duration(spec.get("failbackDelay", _DEFAULT_FAILBACK_DELAY))
     except ValueError as error:
         raise errors.ObjectError(f"spec.failbackDelay: {error}") from None
-
-
-def _known(status: kubernetes.BalancerStatus) -> frozenset[str]:
-    """Return the member nodes that the status names; none when it could not name them all."""
-    nodes = status.get("nodes") or []
-    if status.get("nodeCount") != len(nodes):
-        return frozenset()
-    return frozenset(entry["name"] for entry in nodes if "name" in entry)
 
 
 def _addresses(texts: Iterable[str]) -> frozenset[pool.Address]:

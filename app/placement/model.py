@@ -84,9 +84,9 @@ class Wish:
 class Balancer:
     """A balancer: its addresses, its member nodes, and the addresses it must leave alone.
 
-    `pool` no longer holds what an older balancer owns. `known` are the nodes that its last
-    status names as members, or none when that is not known; it only tells a node that joined
-    from one that no list happens to name, which with at most 16 members the lists tell alone.
+    `pool` no longer holds what an older balancer owns. `known` are the nodes that
+    were members before, or none when that is not known; it only tells a node that joined from one
+    that no list happens to name, which with at most 16 members the lists tell alone.
     `leaving` are Services that are not served, being deleted or no longer allowed: they get
     nothing more, but while they show `adopted` addresses every service proxy sends them what comes
     for these.

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
+import collections
 import re
+
+import pytest
 
 from bench import requests
 from contract import names
@@ -67,6 +70,41 @@ def test_a_node_that_joins_gets_an_address_of_an_auto_service(world):
         assert world.addresses(key)[:3] == addresses
         assert len(world.addresses(key)) == 4
         assert world.preferred(key) == [*nodes[key], "n4"]
+
+
+@pytest.mark.parametrize("members", [100, 101])
+def test_a_deleted_service_moves_nobody_however_many_nodes_there_are(world, members):
+    world.respec(ipCount=1, addressPool=["10.0.0.0/24"])
+    world.nodes.clear()
+    world.add(*(requests.node(f"n{number:03}", images=0) for number in range(members)))
+    world.add(*(requests.service(f"web-{number:03}") for number in range(members + 1)))
+    world.sync_balancer("front")
+    nodes = {key: world.preferred(key)[0] for key in world.services}
+    ((fullest, count),) = collections.Counter(nodes.values()).most_common(1)
+    assert count == 2
+    both = [key for key, node in nodes.items() if node == fullest]
+    lists = {key: world.children[f"{key}-l2-1"] for key in both}
+    for key in world.services.keys() - set(both):
+        del world.services[key]
+        del world.children[f"{key}-l2-1"]
+    world.sync_balancer("front")
+    assert {key: world.children[f"{key}-l2-1"] for key in both} == lists
+
+
+def test_more_than_a_hundred_nodes_and_one_that_joins(world):
+    world.respec(ipCount=1, addressPool=["10.0.0.0/24"])
+    world.nodes.clear()
+    world.add(*(requests.node(f"n{number:03}", images=0) for number in range(101)))
+    world.add(*(requests.service(f"web-{number:03}") for number in range(202)))
+    world.sync_balancer("front")
+    world.add(requests.node("new", images=0))
+    world.sync_balancer("front")
+    shares = {
+        node["name"]: node["preferred"] for node in world.balancers["front"]["status"]["nodes"]
+    }
+    assert max(shares.values()) == 2
+    preferred = [world.preferred(key)[0] for key in world.services]
+    assert preferred.count("new") == 1
 
 
 def test_an_auto_service_keeps_its_addresses_when_a_node_leaves(world):
