@@ -57,6 +57,8 @@ def of_service(
     ask = service.ask
     assert ask is not None  # noqa: S101  # picture sorts the others out
     count = balancer.ip_count if ask.ip_count is None else ask.ip_count
+    # Our record knows more than is listed, unless somebody else has written there.
+    recorded = set(service.listed) <= set(service.recorded)
     return model.Wish(
         namespace=service.namespace,
         name=service.name,
@@ -69,19 +71,13 @@ def of_service(
         sharing_key=ask.sharing_key,
         ports=_ports(service),
         held=tuple([one.held for one in observed]),
-        adopted=_adopted(service),
+        adopted=service.recorded if recorded else service.listed,
+        recorded=recorded,
     )
 
 
 def _ports(service: user.UserService) -> frozenset[model.Port]:
     return frozenset((port.protocol, port.port) for port in service.ports)
-
-
-def _adopted(service: user.UserService) -> tuple[pool.Address, ...]:
-    """Return what the status says the Service had: our record knows more than is listed."""
-    if set(service.listed) <= set(service.recorded):
-        return service.recorded
-    return service.listed
 
 
 def leaving(

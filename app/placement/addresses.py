@@ -102,6 +102,14 @@ class _Book:
                 return other
         return None
 
+    def adoptable(self, address: Address, wish: model.Wish) -> bool:
+        """Whether a Service may have back what its status lists."""
+        return (
+            address in self.pool
+            and address not in self.quarantined
+            and self.blocker(address, wish) is None
+        )
+
     def claim(self, address: Address, wish: model.Wish) -> None:
         self._claims.setdefault(address, []).append(wish)
         if wish.sharing_key is not None:
@@ -193,7 +201,7 @@ class _Service:
             count = self.wish.count(version)
             if isinstance(count, model.Auto):
                 requested = {a for a in self.wish.requested if a.version == version}
-                count = max(members, len(seats), len(requested))
+                count = max(members, len(seats), len(requested), self._had(book, version))
             self.wanted[version] = count or 0
             self.vacant[version].sort(key=_held_ordinal)
             if not seats:
@@ -205,6 +213,16 @@ class _Service:
             for seat in seats[self.wanted[version] :]:
                 book.release(seat.address, self.wish)
             del seats[self.wanted[version] :]
+
+    def _had(self, book: _Book, version: int) -> int:
+        """Return how many of a family the Service had by our own record and has or can have."""
+        if not self.wish.recorded:
+            return 0
+        has = {seat.address for seat in self.seats[version]}
+        return sum(
+            address.version == version and (address in has or book.adoptable(address, self.wish))
+            for address in self.wish.adopted
+        )
 
     def seat(self, address: Address) -> None:
         """Give an address that is claimed already to a child that lost its own, or to a new one."""
@@ -269,12 +287,7 @@ def _adopt(book: _Book, services: Iterable[_Service]) -> None:
     """Take back what a Service's status lists: children were lost, or it came from elsewhere."""
     for service in services:
         for address in service.wish.adopted:
-            if (
-                service.missing(address.version) > 0
-                and address in book.pool
-                and address not in book.quarantined
-                and book.blocker(address, service.wish) is None
-            ):
+            if service.missing(address.version) > 0 and book.adoptable(address, service.wish):
                 book.claim(address, service.wish)
                 service.seat(address)
 

@@ -53,8 +53,9 @@ class Wish:
     """A Service of the balancer: what it wants, and what it has.
 
     `both_or_none` is RequireDualStack: it gets nothing new while a family it wants would stay
-    empty. `adopted` is what its own status already lists, in that order. `requested` are the
-    addresses that the user named, most wanted first.
+    empty. `adopted` is what its own status already lists, in that order; `recorded` is whether we
+    wrote that, so that `auto` is no fewer. `requested` are the addresses that the user named, most
+    wanted first.
     """
 
     namespace: str
@@ -69,6 +70,7 @@ class Wish:
     ports: frozenset[Port] = frozenset()
     held: tuple[Held, ...] = ()
     adopted: tuple[Address, ...] = ()
+    recorded: bool = False
 
     @property
     def key(self) -> ServiceKey:

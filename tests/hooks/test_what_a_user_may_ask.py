@@ -336,6 +336,21 @@ def test_a_balancer_deleted_and_made_anew_gives_the_same_addresses_back(world):
     assert reason(world) == ("True", "Assigned")
 
 
+def test_auto_does_not_shrink_when_its_balancer_is_made_anew_while_a_node_is_away(world):
+    ask(world)
+    before = world.addresses("shop/web")
+    del world.nodes["n1"]
+    world.settle()
+    assert world.addresses("shop/web") == before
+    world.children.clear()
+    front = world.balancers["front"]
+    front["metadata"]["uid"] = requests.uid("anew")
+    del front["status"]
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert len(before) == 3
+
+
 def test_lost_children_come_back_with_the_addresses_that_the_status_lists(world):
     ask(world, "first")
     ask(world, "web")

@@ -108,6 +108,27 @@ def test_auto_never_shrinks_by_itself():
     assert scenes.assigned(four(one, nodes=0)) == before
 
 
+def test_auto_that_lost_its_children_is_as_many_as_it_had_by_our_own_record_and_are_free():
+    had = tuple(map(address, ("192.0.2.1", "192.0.2.3", "192.0.2.4", "203.0.113.9")))
+    lost = scenes.wish("lost", model.AUTO, created=1.0, adopted=had, recorded=True)
+    assert scenes.assigned(four(lost, nodes=1), "lost") == ["192.0.2.1", "192.0.2.3", "192.0.2.4"]
+    other = scenes.wish("other", created=2.0, held=(held("192.0.2.3"),))
+    assert scenes.assigned(four(lost, other, nodes=1), "lost") == ["192.0.2.1", "192.0.2.4"]
+
+
+def test_auto_that_gave_an_address_up_for_another_gets_no_more_for_a_record_of_both():
+    had = tuple(map(address, ("192.0.2.1", "192.0.2.2")))
+    children = held("192.0.2.1", 1), held("192.0.2.4", 2)
+    one = scenes.wish(ipv4=model.AUTO, held=children, adopted=had, recorded=True)
+    assert scenes.assigned(four(one, nodes=2)) == ["192.0.2.1", "192.0.2.4"]
+
+
+def test_auto_is_no_more_for_what_somebody_else_wrote_into_the_status():
+    had = tuple(map(address, ("192.0.2.1", "192.0.2.3", "192.0.2.4")))
+    moved_here = scenes.wish(ipv4=model.AUTO, adopted=had)
+    assert scenes.assigned(four(moved_here, nodes=2)) == ["192.0.2.1", "192.0.2.3"]
+
+
 def test_an_addresses_listed_in_the_status_is_taken_over():
     answer = four(
         scenes.wish("a", created=1.0),
