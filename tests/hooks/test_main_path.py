@@ -117,6 +117,15 @@ def test_an_auto_service_keeps_its_addresses_when_a_node_leaves(world):
     assert "n2" not in world.preferred("shop/web")
 
 
+def test_a_higher_number_that_is_removed_leaves_its_addresses_to_auto(world):
+    world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "6"}))
+    world.settle()
+    before = world.addresses("shop/web")
+    world.edit("shop/web", ip_count=None)
+    world.settle()
+    assert world.addresses("shop/web") == before
+
+
 def test_one_more_address_rewrites_no_child(world):
     world.add(requests.service("web", annotations={names.SERVICE_IP_COUNT: "2"}))
     world.settle()
