@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.placement import model
+from app.placement import model, sharing
 from contract.pool import VERSIONS, Address
 
 
@@ -81,7 +81,7 @@ class _Book:
         self._passed = dict.fromkeys(VERSIONS, -1)
         self._returned: dict[int, list[int]] = {version: [] for version in VERSIONS}
         self._by_value: dict[tuple[int, int], Address] = {}
-        self._shared: dict[tuple[str, str], list[Address]] = {}
+        self._shared: dict[tuple[str, str, int], sharing.Shared] = {}
 
     def shun(self, wishes: Iterable[model.Wish]) -> None:
         """Quarantine what children lost to strangers: a status read too early does not tell yet."""
@@ -113,13 +113,15 @@ class _Book:
     def claim(self, address: Address, wish: model.Wish) -> None:
         self._claims.setdefault(address, []).append(wish)
         if wish.sharing_key is not None:
-            self._shared.setdefault((wish.namespace, wish.sharing_key), []).append(address)
+            key = wish.namespace, wish.sharing_key, address.version
+            self._shared.setdefault(key, sharing.Shared()).claim(address, wish.ports)
 
     def release(self, address: Address, wish: model.Wish) -> None:
         claimants = self._claims[address]
         claimants.remove(wish)
         if wish.sharing_key is not None:
-            self._shared[wish.namespace, wish.sharing_key].remove(address)
+            key = wish.namespace, wish.sharing_key, address.version
+            self._shared[key].release(address, wish.ports)
         if not claimants:
             del self._claims[address]
             if int(address) <= self._passed[address.version]:
@@ -145,12 +147,9 @@ class _Book:
     def _shareable(self, version: int, wish: model.Wish) -> Address | None:
         if wish.sharing_key is None:
             return None
-        for address in self._shared.get((wish.namespace, wish.sharing_key), ()):
-            if (
-                address.version == version
-                and address not in self.quarantined
-                and self.blocker(address, wish) is None
-            ):
+        shared = self._shared.get((wish.namespace, wish.sharing_key, version))
+        for address in shared.roomy(wish.ports) if shared is not None else ():
+            if address not in self.quarantined and self.blocker(address, wish) is None:
                 return address
         return None
 
@@ -229,7 +228,7 @@ class _Service:
         vacant = self.vacant[address.version]
         self.seats[address.version].append(Seat(address, vacant.pop(0) if vacant else None))
 
-    def evict(self, book: _Book, version: int, *, but: Sequence[Address]) -> None:
+    def evict(self, book: _Book, version: int, *, but: Sequence[Address]) -> Address:
         """Give up the last address that is not among `but`; its child goes on with another."""
         seats = self.seats[version]
         for index in range(len(seats) - 1, -1, -1):
@@ -238,7 +237,8 @@ class _Service:
                 book.release(seat.address, self.wish)
                 if seat.held is not None:
                     self.vacant[version].insert(0, seat.held)
-                return
+                return seat.address
+        raise AssertionError(f"{self.wish.key} has no seat but those it requests")
 
     def number(self) -> None:
         """Give new children the lowest ordinals that no child keeps.
@@ -295,23 +295,34 @@ def _adopt(book: _Book, services: Iterable[_Service]) -> None:
 def _meet_requests(book: _Book, services: Iterable[_Service]) -> None:
     """Give requested addresses, in place of others where the count is full.
 
-    An address given up for a requested one may be what somebody else requested, hence the passes.
+    An address given up for a requested one may be what others requested: they are asked again.
     """
     asking = [service for service in services if service.wish.requested]
-    evicted = True
-    while evicted:
-        evicted = False
-        for service in asking:
-            service.shortfalls = []
-            service.refused = dict.fromkeys(VERSIONS, 0)
-            for version in VERSIONS:
-                evicted |= _meet_requests_of(book, service, version)
+    wanting: dict[Address, list[int]] = {}
+    for order, service in enumerate(asking):
+        for address in service.wish.requested:
+            wanting.setdefault(address, []).append(order)
+    queue = list(range(len(asking)))  # sorted, thus a heap
+    queued = set(queue)
+    while queue:
+        order = heapq.heappop(queue)
+        queued.remove(order)
+        service = asking[order]
+        service.shortfalls = []
+        service.refused = dict.fromkeys(VERSIONS, 0)
+        for version in VERSIONS:
+            for freed in _meet_requests_of(book, service, version):
+                for other in wanting.get(freed, ()):
+                    if other not in queued:
+                        queued.add(other)
+                        heapq.heappush(queue, other)
 
 
-def _meet_requests_of(book: _Book, service: _Service, version: int) -> bool:
+def _meet_requests_of(book: _Book, service: _Service, version: int) -> list[Address]:
+    """Give a Service what it requests of a family; return the addresses given up for it."""
     requested = [a for a in dict.fromkeys(service.wish.requested) if a.version == version]
     wanted = service.wanted[version]
-    evicted = False
+    freed: list[Address] = []
     for address in requested[:wanted]:
         if any(seat.address == address for seat in service.seats[version]):
             continue
@@ -323,15 +334,14 @@ def _meet_requests_of(book: _Book, service: _Service, version: int) -> bool:
             service.shortfalls.append(model.Taken(address, blocker.key))
         else:
             if service.missing(version) <= 0:
-                service.evict(book, version, but=requested[:wanted])
-                evicted = True
+                freed.append(service.evict(book, version, but=requested[:wanted]))
             book.claim(address, service.wish)
             service.seat(address)
     service.shortfalls += [
         model.BeyondCount(address, wanted) if address in book.pool else model.NotInPool(address)
         for address in requested[wanted:]
     ]
-    return evicted
+    return freed
 
 
 def _fill(book: _Book, services: Sequence[_Service]) -> None:

@@ -3,8 +3,10 @@
 
 import dataclasses
 import ipaddress
+import itertools
+from typing import Any
 
-from app.placement import model
+from app.placement import addresses, model
 from contract.pool import Pool
 from tests.unit.placement import scenes
 
@@ -261,3 +263,48 @@ def test_a_quarantined_address_is_not_taken_over_from_a_status():
     shunned = frozenset({address("192.0.2.3")})
     adopting = scenes.wish(adopted=(address("192.0.2.3"),))
     assert scenes.assigned(four(adopting, quarantined=shunned)) == ["192.0.2.1"]
+
+
+def test_an_address_given_up_goes_to_the_oldest_that_requests_it():
+    oldest, giving, youngest = settled(*(scenes.wish(n, created=t) for t, n in enumerate("abc")))
+    answer = four(
+        dataclasses.replace(oldest, requested=(address("192.0.2.2"),)),
+        dataclasses.replace(giving, requested=(address("192.0.2.4"),)),
+        dataclasses.replace(youngest, requested=(address("192.0.2.2"),)),
+    )
+    assert scenes.assigned(answer, "a") == ["192.0.2.2"]
+    assert scenes.shortfalls(answer, "c") == (model.Taken(address("192.0.2.2"), ("shop", "a")),)
+
+
+def looked_at(monkeypatch, balancer: model.Balancer, asked: list[model.Wish]) -> int:
+    """Return how often placement asks whether an address is to be had, which is what it costs."""
+    count, blocker = itertools.count(), addresses._Book.blocker
+
+    def counting(*of: Any) -> Any:
+        next(count)
+        return blocker(*of)
+
+    monkeypatch.setattr(addresses._Book, "blocker", counting)
+    scenes.decide(balancer, asked)
+    return next(count)
+
+
+def test_a_chain_of_requests_is_met_link_by_link(monkeypatch):
+    first = scenes.wishes([1] * 200)
+    having = scenes.settled(scenes.decide(5, first), first)
+    chain = [one.held[0].address for one in having]
+    chain.append(chain[-1] + 1000)
+    asked = [
+        dataclasses.replace(one, requested=(chain[number + 1],))
+        for number, one in enumerate(having)
+    ]
+    assert looked_at(monkeypatch, scenes.balancer(5), asked) <= 4 * len(asked)
+
+
+def test_services_that_cannot_share_do_not_look_through_each_others_addresses(monkeypatch):
+    port = frozenset({("TCP", 443)})
+    asked = [
+        scenes.wish(f"s{n:03}", created=float(n), sharing_key="edge", ports=port)
+        for n in range(200)
+    ]
+    assert looked_at(monkeypatch, scenes.balancer(5), asked) <= 4 * len(asked)
