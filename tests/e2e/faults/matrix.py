@@ -12,6 +12,8 @@ F = TypeVar("F", bound=Callable[..., None])
 RESULTS = Path(__file__).resolve().parents[3] / "dist" / "faults"
 SOAK = RESULTS.with_name("faults-soak.json")
 HAND_OVER_S = 1.0  # two may answer for so long at most; a healthy machine needs some milliseconds
+FAIL_OVER_S = 1.0  # nobody may answer for so long at an address that may be lost: 0.25 s, and room
+LAPSE_S = 0.5  # likewise at any other address, which nobody has a cause to leave: room alone
 GROUPS = ("speaker", "node", "network", "control_plane", "users")  # test_<group>.py, in order
 
 
@@ -20,7 +22,9 @@ class Row:
     """One fault. `may` completes 'may be lost:', `never` 'must not be lost, or happen:'.
 
     `overlap_s` bounds how long two nodes answer for an address, and `two` says why it may be
-    longer than a hand-over. A `long` row runs only where the environment has `FAULTS=all`.
+    longer than a hand-over. `silent_s` bounds how long nobody answers for an address that may be
+    lost, `silent_elsewhere_s` for any other one: connections do not tell, as a client that knows
+    the holder's MAC asks nobody. A `long` row runs only where the environment has `FAULTS=all`.
     """
 
     fault: str
@@ -28,6 +32,8 @@ class Row:
     never: str
     overlap_s: float = HAND_OVER_S
     two: str = ""
+    silent_s: float = FAIL_OVER_S
+    silent_elsewhere_s: float = LAPSE_S
     long: bool = False
     group: str = ""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import errors, inside, network
+from lab import errors, inside, network, release
 
 Json = dict[str, Any]
 
@@ -65,6 +65,11 @@ class Programs:
             yield
         finally:
             self._lab.change("process", "continue", name)
+
+    def until_ready(self, node: str) -> None:
+        """Wait until a node's speaker says that it knows what to announce."""
+        url = f"{release.SPEAKER_PAGES}readyz"
+        inside.until(lambda: self._lab.fetch(node, url), f"the speaker of {node} is ready")
 
     def speaker(self, node: str) -> "Speaker":
         """Return the speaker that runs on a node."""

@@ -31,6 +31,7 @@ HEAD: Final = (
     "failed",
     "failed elsewhere",
     "nobody answers",
+    "nobody elsewhere",
     "two answer",
     "wire right",
     "all right",
@@ -52,6 +53,8 @@ client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
 - nobody answered for an address who is no node of ours, unless the fault is that somebody does;
 - no two nodes did so for longer than {hand_over:g} s at a time, or as the row says: a hand-over
   takes some milliseconds, the rest is room for a busy machine;
+- nobody answering lasted no longer than {fail_over:g} s at an address on a struck node and
+  {lapse:g} s at any other, or as the row says;
 - no connection failed to an address whose node was well, while one to the same Pods by a node port
   did not;
 - in the end each address was answered by its preferred node alone, and the statuses said so.
@@ -61,7 +64,8 @@ client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
 | longest gap | seconds between two served connections to an address on a struck node |
 | failed | connections refused, or without an answer in 0.9 s, of the addresses on a struck node |
 | failed elsewhere | likewise, of all other addresses |
-| nobody answers | the longest time in which no question had an answer on the wire, in seconds |
+| nobody answers | the longest time in which an address on a struck node had no answer, in seconds |
+| nobody elsewhere | likewise, any other address |
 | two answer | the longest time in which each question had two answers on the wire, in seconds |
 | wire right | the end of the fault until preferred nodes alone answered again, in seconds |
 | all right | likewise, until statuses said so too: they follow after 10 s, if at all |
@@ -100,11 +104,15 @@ def page(
     soaked: Mapping[str, Any] | None,
 ) -> str:
     """Return the page: a table a group, and what the soak found."""
-    sections = [INTRODUCTION.format(hand_over=matrix.HAND_OVER_S)]
+    sections = [
+        INTRODUCTION.format(
+            hand_over=matrix.HAND_OVER_S, fail_over=matrix.FAIL_OVER_S, lapse=matrix.LAPSE_S
+        )
+    ]
     for group in matrix.GROUPS:
         mine = [row for row in rows if row.group == group]
         lines = [_line(row, results.get(row.slug)) for row in mine]
-        notes = [f"- {row.fault}: {row.two}.\n" for row in mine if row.two]
+        notes = [f"- {row.fault}: {note}.\n" for row in mine for note in _notes(row)]
         sections.append("".join([f"## {TITLES[group]}\n\n", _markdown(lines), "\n", *notes]))
     sections.append(_circumstances([results[row.slug] for row in rows if row.slug in results]))
     if soaked is not None:
@@ -126,16 +134,31 @@ def _line(row: matrix.Row, result: Mapping[str, Any] | None) -> tuple[str, ...]:
     struck = result["gap_s"] is not None
     return (
         *stated,
-        f"{result['gap_s']:.2f}" if struck else "",
+        _seconds(result["gap_s"]),
         str(result["failed"]) if struck else "",
         str(result["failed_elsewhere"]),
-        f"{result['silent_s']:.2f}",
+        _seconds(result["silent_s"]),
+        _seconds(result["silent_elsewhere_s"]),
         f"{result['doubled_s']:.2f}",
         f"{result['wire_right_s']:.1f}",
         f"{result['right_s']:.1f}",
         "; ".join(sorted(set(_moves(result["holders"])))),
         "; ".join(result["broken"]) or "yes",
     )
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _notes(row: matrix.Row) -> Iterator[str]:
+    """Return what a row is allowed that others are not."""
+    if row.two:
+        yield row.two
+    if row.silent_s != matrix.FAIL_OVER_S:
+        yield f"nobody may answer for {row.silent_s:g} s"
+    if row.silent_elsewhere_s != matrix.LAPSE_S:
+        yield f"nobody may answer for {row.silent_elsewhere_s:g} s, though no node is struck"
 
 
 def _moves(holders: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -44,6 +44,8 @@ def test_the_api_server_is_down_for_a_minute(
         for node in stage.NODES:
             with programs.killed(f"speaker-{node}"):
                 seen.until_held(seen.others(node), seen.stage.addresses)
+            # As a DaemonSet's controller does: else the last one to be killed leaves nobody.
+            programs.until_ready(node)
         time.sleep(max(0.0, until - time.monotonic()))
         for address, node in seen.held.items():
             seen.until_held([node], [address])

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,19 +120,23 @@ class Trial:
             "wire_right_s": right.wire_s,
             "right_s": right.all_s,
             **_of_connections(connections, lost),
-            **self._of_wire(seen.seen, lost or addresses[:1]),
+            **self._of_wire(seen.seen, lost),
         }
         watched.moves = sum(max(0, len(one.holders()) - 1) for one in seen.seen.values())
         broken = [
             *self._broken(seen.seen, measured, strangers),
+            *silences(self.row, seen.seen, lost),
             *([right.wrong] if right.wrong else []),
         ]
         self._write(measured, broken)
         assert not broken, "; ".join(broken)
 
-    def _of_wire(self, seen: Mapping[str, wire.Seen], lost: Iterable[str]) -> Json:
+    def _of_wire(self, seen: Mapping[str, wire.Seen], lost: Collection[str]) -> Json:
+        here = [one.silent_s for address, one in seen.items() if address in lost]
+        elsewhere = [one.silent_s for address, one in seen.items() if address not in lost]
         return {
-            "silent_s": max(seen[address].silent_s for address in lost),
+            "silent_s": max(here, default=None),
+            "silent_elsewhere_s": max(elsewhere, default=None),
             "doubled_s": max(one.doubled_s for one in seen.values()),
             "holders": {
                 address: [
@@ -200,6 +204,16 @@ def until_right(on: stage.Stage, seen: wire.Wire) -> Right:
             wrong = f"not right again after {stage.RIGHT_WITHIN_S:g} s: {on_wire or said}"
             return Right(round(min(wire_s, now_s), 1), round(now_s, 1), wrong)
         time.sleep(LOOK_EVERY_S)
+
+
+def silences(
+    row: matrix.Row, seen: Mapping[str, wire.Seen], lost: Collection[str]
+) -> Iterator[str]:
+    """Return a sentence for each address for which nobody answered for longer than the row says."""
+    for address, one in seen.items():
+        most_s = row.silent_s if address in lost else row.silent_elsewhere_s
+        if one.silent_s > most_s:
+            yield f"nobody answered for {address} for {one.silent_s} s, {most_s:g} s at most"
 
 
 def _of_connections(connections: Sequence[Json], lost: Iterable[str]) -> Json:

@@ -19,6 +19,7 @@ def result() -> dict[str, Any]:
         "failed": 5,
         "failed_elsewhere": 0,
         "silent_s": 0.22,
+        "silent_elsewhere_s": 0.02,
         "doubled_s": 0.121,
         "wire_right_s": 1.3,
         "right_s": 2.9,
@@ -42,9 +43,27 @@ def test_a_row_says_what_was_measured_and_who_held_the_address(result: dict[str,
     row = next(matrix.rows())
     text = report.page([row], {row.slug: result}, None)
     assert report.faults_of(text) == [row.fault]
-    assert "| 0.28 | 5 | 0 | 0.22 | 0.12 | 1.3 | 2.9 | 1 → 4 → 1 | yes |" in text
+    assert "| 0.28 | 5 | 0 | 0.22 | 0.02 | 0.12 | 1.3 | 2.9 | 1 → 4 → 1 | yes |" in text
     assert "1 of 1 rows kept" in text
     assert "somewhere" not in text
+
+
+def test_a_row_that_strikes_no_node_has_nothing_to_say_of_one(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    calm = result | {"gap_s": None, "silent_s": None}
+    text = report.page([row], {row.slug: calm}, None)
+    assert "|  |  | 0 |  | 0.02 | 0.12 |" in text
+
+
+def test_a_row_says_how_long_nobody_may_answer_where_that_is_not_as_usual(
+    result: dict[str, Any],
+) -> None:
+    row = matrix.Row("a fault", "a", "b", silent_s=4.0, silent_elsewhere_s=8.0, group="node")
+    usual = matrix.Row("another", "a", "b", group="node")
+    text = report.page([row, usual], {row.slug: result}, None)
+    assert "- a fault: nobody may answer for 4 s.\n" in text
+    assert "- a fault: nobody may answer for 8 s, though no node is struck.\n" in text
+    assert "- another" not in text
 
 
 def test_a_row_that_was_not_kept_says_how(result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@ import socket
 import threading
 from typing import Any
 
-from tests.e2e.faults import delay, trial
+from tests.e2e.faults import delay, matrix, trial, wire
 
 
 def result(address: str, *failed_at: float, gap_s: float = 0.04) -> dict[str, Any]:
@@ -33,6 +33,33 @@ def test_what_failed_while_the_control_failed_is_the_labs_loss() -> None:
     assert fared["failed"] == 1
     assert fared["failed_elsewhere"] == 1
     assert fared["failed_control"] == 1
+
+
+def seen_by(*answered: tuple[int, set[str]]) -> wire.Seen:
+    """Return what a witness saw: so many questions a second apart, answered by these each time."""
+    runs, at = [], 0.0
+    for count, macs in answered:
+        runs.append(wire.Run(at, at + count - 1, count, frozenset(macs)))
+        at += count
+    return wire.Seen(tuple(runs), every_s=1.0)
+
+
+def test_silence_breaks_a_row_where_it_lasts_for_longer_than_the_row_says() -> None:
+    row = matrix.Row("a fault", "a", "b", silent_s=29.0, silent_elsewhere_s=2.0)
+    seen = {
+        "struck": seen_by((5, {"a"}), (29, set()), (5, {"b"})),
+        "well": seen_by((5, {"a"}), (2, set()), (5, {"a"}), (2, set())),
+    }
+    assert list(trial.silences(row, seen, ["struck"])) == []
+    assert list(trial.silences(row, seen, [])) == [
+        "nobody answered for struck for 29.0 s, 2 s at most"
+    ]
+
+
+def test_a_fail_over_of_many_seconds_breaks_a_row_that_says_nothing_of_silence() -> None:
+    row = matrix.Row("a fault", "a", "b")
+    (sentence,) = trial.silences(row, {"x": seen_by((5, {"a"}), (29, set()), (5, {"b"}))}, ["x"])
+    assert sentence == "nobody answered for x for 29.0 s, 1 s at most"
 
 
 def test_a_speaker_that_ended_says_nothing_of_how_long_the_machine_let_it_wait() -> None:
