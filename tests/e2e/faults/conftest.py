@@ -13,6 +13,14 @@ from tests.e2e.faults import switch as segment
 from tests.e2e.faults import upstream as way
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    stated: matrix.Row = item.function.row  # type: ignore[attr-defined] # every test here is a row
+    if stated.long and os.environ.get("FAULTS") != "all":
+        pytest.skip("it takes minutes: 'make soak' runs it, and FAULTS=all")
+    # Before any fixture can fail: what an earlier run found must not stand for this one.
+    stated.path.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
     """The stage, which all rows share: each must leave it as it was."""
@@ -27,10 +35,7 @@ def prepared(lab: inside.Lab) -> Iterator[stage.Stage]:
 @pytest.fixture
 def row(request: pytest.FixtureRequest, prepared: stage.Stage) -> trial.Trial:
     """The row that the test states. What a fault breaks it mends itself, also when it fails."""
-    stated: matrix.Row = request.function.row
-    if stated.long and os.environ.get("FAULTS") != "all":
-        pytest.skip("it takes minutes: 'make soak' runs it, and FAULTS=all")
-    return trial.Trial(stated, prepared)
+    return trial.Trial(request.function.row, prepared)
 
 
 @pytest.fixture

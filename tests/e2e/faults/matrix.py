@@ -24,7 +24,8 @@ class Row:
     `overlap_s` bounds how long two nodes answer for an address, and `two` says why it may be
     longer than a hand-over. `silent_s` bounds how long nobody answers for an address that may be
     lost, `silent_elsewhere_s` for any other one: connections do not tell, as a client that knows
-    the holder's MAC asks nobody. A `long` row runs only where the environment has `FAULTS=all`.
+    the holder's MAC asks nobody. In a `calm` row no address changes its holder. A `long` row runs
+    only where the environment has `FAULTS=all`.
     """
 
     fault: str
@@ -32,6 +33,7 @@ class Row:
     never: str
     overlap_s: float = HAND_OVER_S
     two: str = ""
+    calm: bool = False
     silent_s: float = FAIL_OVER_S
     silent_elsewhere_s: float = LAPSE_S
     long: bool = False
@@ -42,6 +44,11 @@ class Row:
         """The name of its result's file."""
         words = "".join(c if c.isalnum() else " " for c in f"{self.group} {self.fault}".lower())
         return "-".join(words.split())
+
+    @property
+    def path(self) -> Path:
+        """Where its result is."""
+        return RESULTS / f"{self.slug}.json"
 
 
 def row(fault: str, *, may: str, never: str, **more: float | str | bool) -> Callable[[F], F]:

@@ -69,11 +69,15 @@ def test_heartbeats_are_blocked(row: trial.Trial, switch: segment.Switch) -> Non
         time.sleep(2.0)
 
 
-@matrix.row("5 % of all heartbeats lost for 5 s", may="nothing", never="a connection; a holder")
+@matrix.row(
+    "5 % of all heartbeats lost for 5 s",
+    may="nothing",
+    never="a connection; a holder",
+    calm=True,
+)
 def test_a_few_heartbeats_are_lost(row: trial.Trial, switch: segment.Switch) -> None:
-    with row.running(hurts=()) as seen, switch.losing(stage.NODES, 5):
+    with row.running(hurts=()), switch.losing(stage.NODES, 5):
         time.sleep(LOSSY_S)
-    assert seen.calm
 
 
 @matrix.row("20 % of all heartbeats lost for 5 s", may="nothing", never="a connection")

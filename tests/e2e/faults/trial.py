@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +24,43 @@ ENOUGH = 2  # looks in a row at which all was right
 Json = dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Claim:
+    """That a node alone answered what was asked in a time, in seconds since the epoch."""
+
+    address: str
+    node: str
+    first: float
+    last: float
+
+    def broken(
+        self, seen: Mapping[str, wire.Seen], machine_of: Callable[[str], str]
+    ) -> Iterator[str]:
+        """Return a sentence if it is not so."""
+        found = {machine_of(mac) for mac in seen[self.address].between(self.first, self.last)}
+        if found != {self.node}:
+            who = ", ".join(sorted(found)) or "nobody"
+            yield f"{self.address} was answered by {who}, where {self.node} alone should have"
+
+
+@dataclasses.dataclass(slots=True)
+class Result:
+    """What came of a row: numbers, each sentence that did not hold, and what was excused."""
+
+    measured: Json = dataclasses.field(default_factory=dict)
+    broken: list[str] = dataclasses.field(default_factory=list)
+    excused: list[str] = dataclasses.field(default_factory=list)
+
+
 @dataclasses.dataclass(slots=True)
 class Watched:
-    """What a fault can look at while it lasts, and afterwards what came of it.
-
-    `moves` counts changes of holder; `waited` is the share of time for which a speaker was ready
-    to run and the machine did not let it: what then moves is not the fault's doing.
-    """
+    """What a fault can look at while it lasts."""
 
     stage: stage.Stage
     wire: wire.Wire
     held: Mapping[str, str]  # address -> the node that answered for it before the fault
     hurt: set[str]  # nodes whose addresses may be lost; a fault adds to it
-    moves: int = 0
-    waited: float = 0.0
-
-    @property
-    def calm(self) -> bool:
-        """Whether no address changed its holder, but for want of processor time."""
-        return not self.moves or self.waited > STARVED
+    claims: list[Claim] = dataclasses.field(default_factory=list)
 
     @property
     def victim(self) -> str:
@@ -74,6 +92,10 @@ class Watched:
         lost = [address for address, node in self.held.items() if node in self.hurt]
         self.until_held(self.others(*self.hurt), lost)
 
+    def alone(self, first: float, last: float) -> None:
+        """State that the victim's node alone answered for it in this time; judged in the end."""
+        self.claims.append(Claim(self.victim, self.node, first, last))
+
     def _holders(self, now: Mapping[str, frozenset[str]], address: str) -> set[str]:
         return {self.stage.machine_of(mac) for mac in now.get(address, ())}
 
@@ -95,6 +117,16 @@ class Trial:
         ``strangers`` are MACs that answer because the fault is that they do. Raises AssertionError
         with every sentence that did not hold.
         """
+        with (
+            recorded(self.row, self.stage.lab.metacontroller) as result,
+            self._watching(result, hurts, frozenset(strangers)) as watched,
+        ):
+            yield watched
+
+    @contextlib.contextmanager
+    def _watching(
+        self, result: Result, hurts: Iterable[str] | None, strangers: frozenset[str]
+    ) -> Iterator[Watched]:
         addresses = self.stage.addresses
         with wire.watched(addresses) as seen:
             if wrong := until_right(self.stage, seen).wrong:
@@ -112,24 +144,23 @@ class Trial:
                 ended = time.monotonic()
                 right = until_right(self.stage, seen)
                 lasted_s = time.monotonic() - began
-                watched.waited = _waited(delays, _run_delays_s(), lasted_s)
+                waited = _waited(delays, _run_delays_s(), lasted_s)
         lost = [address for address in addresses if held[address] in hurt]
-        measured = {
+        result.measured = {
             "lasted_s": round(ended - began, 1),
-            "waited": watched.waited,
+            "waited": waited,
             "wire_right_s": right.wire_s,
             "right_s": right.all_s,
             **_of_connections(connections, lost),
             **self._of_wire(seen.seen, lost),
         }
-        watched.moves = sum(max(0, len(one.holders()) - 1) for one in seen.seen.values())
-        broken = [
-            *self._broken(seen.seen, measured, strangers),
-            *silences(self.row, seen.seen, lost),
-            *([right.wrong] if right.wrong else []),
-        ]
-        self._write(measured, broken)
-        assert not broken, "; ".join(broken)
+        result.broken += self._broken(seen.seen, result.measured, strangers)
+        result.broken += silences(self.row, seen.seen, lost)
+        for claim in watched.claims:
+            result.broken += claim.broken(seen.seen, self.stage.machine_of)
+        if right.wrong:
+            result.broken.append(right.wrong)
+        excuse(self.row, seen.seen, result)
 
     def _of_wire(self, seen: Mapping[str, wire.Seen], lost: Collection[str]) -> Json:
         here = [one.silent_s for address, one in seen.items() if address in lost]
@@ -150,34 +181,47 @@ class Trial:
         self,
         seen: Mapping[str, wire.Seen],
         measured: Mapping[str, Any],
-        strangers: Iterable[str],
+        strangers: frozenset[str],
     ) -> Iterator[str]:
         """Return every invariant that did not hold."""
         for address, one in seen.items():
-            if foreign := sorted(one.macs - self.stage.macs.keys() - set(strangers)):
+            if foreign := sorted(one.macs - self.stage.macs.keys() - strangers):
                 yield f"{address} was answered by {', '.join(foreign)}, which is no node's MAC"
             if one.doubled_s > self.row.overlap_s:
                 yield f"{address} was answered by two nodes for {one.doubled_s} s"
         if failed := measured["failed_elsewhere"]:
             yield f"{failed} connections failed to addresses whose nodes were well"
 
-    def _write(self, measured: Json, broken: list[str]) -> None:
+
+@contextlib.contextmanager
+def recorded(row: matrix.Row, metacontroller: str) -> Iterator[Result]:
+    """Write what comes of a row, whatever ends it; raises AssertionError when it is broken."""
+    row.path.unlink(missing_ok=True)
+    result = Result()
+    try:
+        yield result
+    except BaseException as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        result.broken.append(f"it ended early: {why}")
+        raise
+    finally:
         document = {
-            "row": self.row.slug,
-            "fault": self.row.fault,
-            "group": self.row.group,
+            "row": row.slug,
+            "fault": row.fault,
+            "group": row.group,
             "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M"),
             "load": round(os.getloadavg()[0], 1),
             "cores": os.cpu_count(),
-            "metacontroller": self.stage.lab.metacontroller,
-            **measured,
-            "broken": broken,
+            "metacontroller": metacontroller,
+            **result.measured,
+            "excused": result.excused,
+            "broken": result.broken,
         }
-        matrix.RESULTS.mkdir(parents=True, exist_ok=True)
-        path = matrix.RESULTS / f"{self.row.slug}.json"
-        scratch = path.with_suffix(".new")
+        row.path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = row.path.with_suffix(".new")
         scratch.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        scratch.replace(path)
+        scratch.replace(row.path)
+    assert not result.broken, "; ".join(result.broken)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,6 +250,23 @@ def until_right(on: stage.Stage, seen: wire.Wire) -> Right:
         time.sleep(LOOK_EVERY_S)
 
 
+def excuse(row: matrix.Row, seen: Mapping[str, wire.Seen], result: Result) -> None:
+    """Say of what the lab may have done, and not the fault, that it broke nothing."""
+    measured = result.measured
+    if excused := measured["failed_with_control"]:
+        result.excused.append(
+            f"{excused} connections to other addresses failed while some to a node port did too"
+        )
+    moves = sum(max(0, len(one.holders()) - 1) for one in seen.values())
+    if row.calm and moves:
+        sentence = f"{moves} changes of holder"
+        if measured["waited"] > STARVED:
+            waited = f"a speaker waited for a processor {measured['waited']:.0%} of the time"
+            result.excused.append(f"{sentence}, while {waited}")
+        else:
+            result.broken.append(sentence)
+
+
 def silences(
     row: matrix.Row, seen: Mapping[str, wire.Seen], lost: Collection[str]
 ) -> Iterator[str]:
@@ -224,14 +285,15 @@ def _of_connections(connections: Sequence[Json], lost: Iterable[str]) -> Json:
     """
     *results, control = connections
     bad_times = [failure["at"] for failure in control["failures"]]
+    struck = set(lost)
     here: list[Json] = []
     elsewhere: list[Json] = []
     for result in results:
-        (here if result["address"] in set(lost) else elsewhere).append(result)
+        (here if result["address"] in struck else elsewhere).append(result)
+    failures = [failure for result in elsewhere for failure in result["failures"]]
     theirs = [
         failure
-        for result in elsewhere
-        for failure in result["failures"]
+        for failure in failures
         if not any(abs(failure["at"] - at) < CONTROL_WITHIN_S for at in bad_times)
     ]
     return {
@@ -239,6 +301,7 @@ def _of_connections(connections: Sequence[Json], lost: Iterable[str]) -> Json:
         "failed": sum(r["failed"] for r in here),
         "served": sum(r["served"] for r in results),
         "failed_elsewhere": len(theirs),
+        "failed_with_control": len(failures) - len(theirs),
         "failed_control": control["failed"],
         "gap_elsewhere_s": max((r["longest_gap_s"] for r in elsewhere), default=None),
         "cut": sum(r["cut"] for r in results),

@@ -24,6 +24,7 @@ def result() -> dict[str, Any]:
         "wire_right_s": 1.3,
         "right_s": 2.9,
         "holders": {"10.77.0.130": ["node-1", "node-4", "node-1"], "fd77::1000": ["node-2"]},
+        "excused": [],
         "broken": [],
     }
 
@@ -71,6 +72,23 @@ def test_a_row_that_was_not_kept_says_how(result: dict[str, Any]) -> None:
     broken = result | {"broken": ["10.77.0.130 was answered by two nodes for 3 s"]}
     text = report.page([row], {row.slug: broken}, None)
     assert "| 10.77.0.130 was answered by two nodes for 3 s |" in text
+    assert "0 of 1 rows kept" in text
+
+
+def test_a_row_says_what_was_excused(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    excused = result | {"excused": ["2 changes of holder, while a speaker waited"]}
+    text = report.page([row], {row.slug: excused}, None)
+    assert "| yes; but 2 changes of holder, while a speaker waited |" in text
+
+
+def test_a_row_that_ended_early_has_no_numbers_and_says_why(result: dict[str, Any]) -> None:
+    row = next(matrix.rows())
+    told = ("when", "load", "cores", "metacontroller", "excused")
+    early = {key: result[key] for key in told} | {"broken": ["it ended early: a | b"]}
+    text = report.page([row], {row.slug: early}, None)
+    assert "|  | it ended early: a / b |" in text
+    assert report.faults_of(text) == [row.fault]
     assert "0 of 1 rows kept" in text
 
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
+import json
 import socket
 import threading
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e.faults import delay, matrix, trial, wire
 
@@ -32,6 +36,7 @@ def test_what_failed_while_the_control_failed_is_the_labs_loss() -> None:
     )
     assert fared["failed"] == 1
     assert fared["failed_elsewhere"] == 1
+    assert fared["failed_with_control"] == 1
     assert fared["failed_control"] == 1
 
 
@@ -60,6 +65,73 @@ def test_a_fail_over_of_many_seconds_breaks_a_row_that_says_nothing_of_silence()
     row = matrix.Row("a fault", "a", "b")
     (sentence,) = trial.silences(row, {"x": seen_by((5, {"a"}), (29, set()), (5, {"b"}))}, ["x"])
     assert sentence == "nobody answered for x for 29.0 s, 1 s at most"
+
+
+@pytest.fixture
+def row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> matrix.Row:
+    """A row with a result of an earlier run, in which all was well."""
+    monkeypatch.setattr(matrix, "RESULTS", tmp_path / "faults")
+    stated = matrix.Row("a fault", "a", "b", calm=True)
+    stated.path.parent.mkdir()
+    stated.path.write_text('{"broken": []}')
+    return stated
+
+
+def written(row: matrix.Row) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row.path.read_text())
+    return found
+
+
+def test_a_fault_that_raises_leaves_a_broken_result(row: matrix.Row) -> None:
+    def fault() -> None:
+        with trial.recorded(row, "some"):
+            assert not row.path.exists()
+            raise TimeoutError("nobody took it\nand more")
+
+    with pytest.raises(TimeoutError):
+        fault()
+    assert written(row)["broken"] == ["it ended early: nobody took it"]
+
+
+def test_what_did_not_hold_fails_the_row_and_stands_in_its_result(row: matrix.Row) -> None:
+    def fault() -> None:
+        with trial.recorded(row, "some") as result:
+            result.measured = {"silent_s": 0.2}
+            result.broken += ["one", "two"]
+
+    with pytest.raises(AssertionError, match="one; two"):
+        fault()
+    assert written(row)["broken"] == ["one", "two"]
+    assert written(row)["silent_s"] == 0.2
+
+
+def test_a_change_of_holder_breaks_a_calm_row_and_is_excused_on_a_starved_machine() -> None:
+    calm, other = matrix.Row("a fault", "a", "b", calm=True), matrix.Row("another", "a", "b")
+    seen = {"x": seen_by((5, {"a"}), (5, {"b"}), (5, {"a"}))}
+    well = trial.Result({"failed_with_control": 0, "waited": 0.01})
+    trial.excuse(calm, seen, well)
+    assert (well.broken, well.excused) == (["2 changes of holder"], [])
+    starved = trial.Result({"failed_with_control": 3, "waited": 0.12})
+    trial.excuse(calm, seen, starved)
+    assert starved.broken == []
+    assert starved.excused == [
+        "3 connections to other addresses failed while some to a node port did too",
+        "2 changes of holder, while a speaker waited for a processor 12% of the time",
+    ]
+    free = trial.Result({"failed_with_control": 0, "waited": 0.01})
+    trial.excuse(other, seen, free)
+    assert (free.broken, free.excused) == ([], [])
+
+
+def test_a_claim_is_broken_by_whoever_else_answered_meanwhile_and_by_nobody() -> None:
+    seen = {"x": seen_by((5, {"a"}), (5, {"a", "b"}), (5, set()))}
+    assert list(trial.Claim("x", "A", 0.0, 4.0).broken(seen, str.upper)) == []
+    assert list(trial.Claim("x", "A", 0.0, 6.0).broken(seen, str.upper)) == [
+        "x was answered by A, B, where A alone should have"
+    ]
+    assert list(trial.Claim("x", "A", 11.0, 12.0).broken(seen, str.upper)) == [
+        "x was answered by nobody, where A alone should have"
+    ]
 
 
 def test_a_speaker_that_ended_says_nothing_of_how_long_the_machine_let_it_wait() -> None:
