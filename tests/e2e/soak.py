@@ -136,9 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if one.macs - on.macs.keys()
     ]
     wrong += [
-        f"{address}: two nodes answered for {one.doubled_s} s"
+        f"{address}: two nodes answered for {one.doubled_s} s in all"
         for address, one in seen.seen.items()
-        if one.doubled_s > matrix.HAND_OVER_S
+        if one.doubled_s > matrix.DOUBLED_S * max(1, soak.steps)
     ]
     grown = dict(soak.growths.judged())
     wrong += [f"{name} grows: {growth}" for name, growth in grown.items() if not growth.flat]

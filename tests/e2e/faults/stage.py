@@ -16,7 +16,9 @@ BACKEND_ADDRESS = "10.77.0.15"
 SERVICE = "web"
 COUNT = 2  # of each family
 POOLS = ("10.77.0.130-10.77.0.239", "fd77::1000-fd77::10ff")
-FAILBACK_DELAY = "1s"  # instead of 30 s, so that rows end sooner; taking over does not depend on it
+# Instead of 30 s, so that rows end sooner; taking over does not depend on it.
+FAILBACK_DELAY_S = 1.0
+FAILBACK_DELAY = f"{FAILBACK_DELAY_S:g}s"
 RIGHT_WITHIN_S = 60.0
 
 

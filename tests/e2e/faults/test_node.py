@@ -60,7 +60,7 @@ def test_a_node_is_deaf(row: trial.Trial, switch: segment.Switch) -> None:
     "Its heartbeats alone are dropped, both ways, by a filter at its port",
     may="nothing",
     never="a connection to another node's address",
-    overlap_s=60.0,
+    doubled_s=60.0,
     two="the node answers as long as its heartbeats are blocked, and so does its stand-in, "
     "which must take it for dead: both deliver to the same Pods",
 )

@@ -39,7 +39,11 @@ def test_a_speaker_is_killed(row: trial.Trial, programs: processes.Programs) -> 
 def test_a_speaker_stands_still(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running() as seen, programs.paused(f"speaker-{seen.node}"):
         seen.until_taken()
+        taken = time.time()
         time.sleep(1.5)
+        # Whoever wakes up must not answer what it was asked while it stood still, nor anything
+        # else before it may take the address back.
+        seen.claim(seen.others(seen.node), taken, time.time() + stage.FAILBACK_DELAY_S)
 
 
 @matrix.row(
@@ -147,7 +151,7 @@ def test_the_clock_of_a_node_jumps(row: trial.Trial, programs: processes.Program
             for ahead_s in (HOUR_S, -HOUR_S, 0):
                 wall.set(ahead_s)
                 time.sleep(JUMPED_S)
-            seen.alone(began, time.time())
+            seen.claim([seen.node], began, time.time())
 
 
 @matrix.row(

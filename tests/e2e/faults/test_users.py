@@ -109,7 +109,7 @@ def test_an_annotation_flaps(row: trial.Trial, other: people.User) -> None:
             other.delete("flaps")
             other.loses_all("flaps")
         assert all(one.macs <= row.stage.macs.keys() for one in flapping.seen.values())
-        assert all(one.doubled_s <= row.row.overlap_s for one in flapping.seen.values())
+        assert all(one.doubled_s <= row.row.doubled_s for one in flapping.seen.values())
 
 
 @matrix.row(
@@ -152,7 +152,7 @@ def test_a_node_is_excluded(row: trial.Trial) -> None:
     "A foreign host has the address for 3 s and answers for it",
     may="connections of clients that believe the foreign host",
     never="the address; another address's connections",
-    overlap_s=60.0,
+    doubled_s=60.0,
     two="the foreign host answers, and we go on: who is right is not for us to decide",
 )
 def test_a_foreign_host_takes_an_address(row: trial.Trial, rival: str) -> None:

@@ -26,10 +26,13 @@ Json = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Claim:
-    """That a node alone answered what was asked in a time, in seconds since the epoch."""
+    """That of nodes somebody, and nobody else, answered what was asked in a time.
+
+    Times are in seconds since the epoch.
+    """
 
     address: str
-    node: str
+    nodes: frozenset[str]
     first: float
     last: float
 
@@ -38,9 +41,10 @@ class Claim:
     ) -> Iterator[str]:
         """Return a sentence if it is not so."""
         found = {machine_of(mac) for mac in seen[self.address].between(self.first, self.last)}
-        if found != {self.node}:
+        if not found or not found <= self.nodes:
             who = ", ".join(sorted(found)) or "nobody"
-            yield f"{self.address} was answered by {who}, where {self.node} alone should have"
+            allowed = ", ".join(sorted(self.nodes))
+            yield f"{self.address} was answered by {who}, where only {allowed} should have"
 
 
 @dataclasses.dataclass(slots=True)
@@ -92,9 +96,9 @@ class Watched:
         lost = [address for address, node in self.held.items() if node in self.hurt]
         self.until_held(self.others(*self.hurt), lost)
 
-    def alone(self, first: float, last: float) -> None:
-        """State that the victim's node alone answered for it in this time; judged in the end."""
-        self.claims.append(Claim(self.victim, self.node, first, last))
+    def claim(self, nodes: Iterable[str], first: float, last: float) -> None:
+        """State that only these nodes answered for the victim in this time; judged in the end."""
+        self.claims.append(Claim(self.victim, frozenset(nodes), first, last))
 
     def _holders(self, now: Mapping[str, frozenset[str]], address: str) -> set[str]:
         return {self.stage.machine_of(mac) for mac in now.get(address, ())}
@@ -187,8 +191,11 @@ class Trial:
         for address, one in seen.items():
             if foreign := sorted(one.macs - self.stage.macs.keys() - strangers):
                 yield f"{address} was answered by {', '.join(foreign)}, which is no node's MAC"
-            if one.doubled_s > self.row.overlap_s:
-                yield f"{address} was answered by two nodes for {one.doubled_s} s"
+            if one.doubled_s > self.row.doubled_s:
+                yield (
+                    f"{address} was answered by two nodes for {one.doubled_s} s in all, "
+                    f"{self.row.doubled_s:g} s at most"
+                )
         if failed := measured["failed_elsewhere"]:
             yield f"{failed} connections failed to addresses whose nodes were well"
 

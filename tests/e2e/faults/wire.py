@@ -46,20 +46,20 @@ class Seen:
 
     @property
     def doubled_s(self) -> float:
-        """The longest time in which each question had more than one answer."""
-        return self._longest(lambda run: len(run.macs) > 1)
+        """The time of all questions that had more than one answer, in a row or not."""
+        return round(sum(self._lasted_s(run) for run in self.runs if len(run.macs) > 1), 3)
 
     @property
     def silent_s(self) -> float:
         """The longest time in which no question had an answer."""
-        return self._longest(lambda run: not run.macs)
-
-    def _longest(self, chosen: Callable[[Run], bool]) -> float:
         longest = lasting = 0.0
         for run in self.runs:
-            lasting = lasting + run.last - run.first + self.every_s if chosen(run) else 0.0
+            lasting = 0.0 if run.macs else lasting + self._lasted_s(run)
             longest = max(longest, lasting)
         return round(longest, 3)
+
+    def _lasted_s(self, run: Run) -> float:
+        return run.last - run.first + self.every_s
 
     def holders(self) -> tuple[frozenset[str], ...]:
         """Return who answered one after another, without the instants in which two did or none."""

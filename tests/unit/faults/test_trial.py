@@ -125,13 +125,13 @@ def test_a_change_of_holder_breaks_a_calm_row_and_is_excused_on_a_starved_machin
 
 def test_a_claim_is_broken_by_whoever_else_answered_meanwhile_and_by_nobody() -> None:
     seen = {"x": seen_by((5, {"a"}), (5, {"a", "b"}), (5, set()))}
-    assert list(trial.Claim("x", "A", 0.0, 4.0).broken(seen, str.upper)) == []
-    assert list(trial.Claim("x", "A", 0.0, 6.0).broken(seen, str.upper)) == [
-        "x was answered by A, B, where A alone should have"
-    ]
-    assert list(trial.Claim("x", "A", 11.0, 12.0).broken(seen, str.upper)) == [
-        "x was answered by nobody, where A alone should have"
-    ]
+
+    def broken(nodes: str, first: float, last: float) -> list[str]:
+        return list(trial.Claim("x", frozenset(nodes), first, last).broken(seen, str.upper))
+
+    assert broken("AC", 0.0, 4.0) == []
+    assert broken("AC", 0.0, 6.0) == ["x was answered by A, B, where only A, C should have"]
+    assert broken("A", 11.0, 12.0) == ["x was answered by nobody, where only A should have"]
 
 
 def test_a_speaker_that_ended_says_nothing_of_how_long_the_machine_let_it_wait() -> None:

@@ -57,7 +57,7 @@ def test_questions_that_the_same_macs_answered_make_a_run() -> None:
     ]
 
 
-def test_times_of_two_answers_and_of_none_are_the_longest_in_a_row() -> None:
+def test_silence_is_the_longest_in_a_row_and_two_answers_are_all_that_there_were() -> None:
     runs = (
         wire.Run(0.0, 1.0, 11, frozenset({"a"})),
         wire.Run(1.1, 1.3, 3, frozenset()),
@@ -66,10 +66,12 @@ def test_times_of_two_answers_and_of_none_are_the_longest_in_a_row() -> None:
         wire.Run(1.8, 1.8, 1, frozenset({"b"})),
         wire.Run(1.9, 1.9, 1, frozenset()),
         wire.Run(2.0, 2.0, 1, frozenset({"b"})),
+        wire.Run(2.1, 2.1, 1, frozenset({"a", "b"})),
+        wire.Run(2.2, 2.2, 1, frozenset({"b"})),
     )
     seen = wire.Seen(runs, every_s=0.1)
     assert seen.silent_s == 0.3
-    assert seen.doubled_s == 0.4
+    assert seen.doubled_s == 0.5
     assert [set(macs) for macs in seen.holders()] == [{"a"}, {"b"}]
     assert seen.macs == {"a", "b", "c"}
 
