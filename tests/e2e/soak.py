@@ -131,9 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except (AssertionError, TimeoutError, inside.CommandError, errors.LabError) as error:
                 wrong.append(str(error))
     wrong += [
-        f"{address}: {one.macs - on.macs.keys()} answered, no node's MAC"
+        f"{address}: {', '.join(foreign)} answered, which is no balancer node"
         for address, one in seen.seen.items()
-        if one.macs - on.macs.keys()
+        if (foreign := on.foreign(one.macs))
     ]
     wrong += [
         f"{address}: two nodes answered for {one.doubled_s} s in all"

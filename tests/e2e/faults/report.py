@@ -50,7 +50,8 @@ depend on it. What lasts longer runs in `make soak` alone.
 All along a client opens a new connection to every address each 40 ms, and a witness behind the
 client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
 
-- nobody answered for an address who is no node of ours, unless the fault is that somebody does;
+- nobody answered for an address but the nodes of its list, which are the four: not the fifth node
+  either, nor anybody else, unless the fault is that somebody does;
 - no two nodes did so for longer than {doubled:g} s in all, or as the row says: at a hand-over on
   purpose two answer for an instant, if at all; after a cable is plugged in again, or a split is
   healed, they do until they have heard each other, which took 0.1 to 0.2 s on a busy machine;

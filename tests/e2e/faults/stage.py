@@ -3,7 +3,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from contract import announcement, child, names
@@ -162,6 +162,13 @@ class Stage:
         if (shown := sorted(self.user.ingress(SERVICE))) != wanted:
             said = f"the Service shows {', '.join(shown)} and not {', '.join(wanted)}"
         return wire, said
+
+    def foreign(self, macs: Iterable[str]) -> list[str]:
+        """Return who of these is no balancer node, by name where it is a node at all.
+
+        Every child's list has all balancer nodes; the backend node is in none.
+        """
+        return sorted(name for name in {self.machine_of(mac) for mac in macs} if name not in NODES)
 
     def machine_of(self, mac: str) -> str:
         """Return the node with this MAC, or the MAC."""

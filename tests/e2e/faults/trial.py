@@ -189,8 +189,8 @@ class Trial:
     ) -> Iterator[str]:
         """Return every invariant that did not hold."""
         for address, one in seen.items():
-            if foreign := sorted(one.macs - self.stage.macs.keys() - strangers):
-                yield f"{address} was answered by {', '.join(foreign)}, which is no node's MAC"
+            if foreign := self.stage.foreign(one.macs - strangers):
+                yield f"{address} was answered by {', '.join(foreign)}, which is no balancer node"
             if one.doubled_s > self.row.doubled_s:
                 yield (
                     f"{address} was answered by two nodes for {one.doubled_s} s in all, "

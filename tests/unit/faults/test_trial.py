@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.faults import delay, matrix, trial, wire
+from tests.e2e.faults import delay, matrix, stage, trial, wire
 
 
 def result(address: str, *failed_at: float, gap_s: float = 0.04) -> dict[str, Any]:
@@ -121,6 +121,19 @@ def test_a_change_of_holder_breaks_a_calm_row_and_is_excused_on_a_starved_machin
     free = trial.Result({"failed_with_control": 0, "waited": 0.01})
     trial.excuse(other, seen, free)
     assert (free.broken, free.excused) == ([], [])
+
+
+def test_an_answer_by_the_node_that_carries_the_pods_is_foreign_as_a_strangers_is() -> None:
+    class Lab:
+        def nodes(self) -> list[str]:
+            return [*stage.NODES, stage.BACKEND]
+
+        def run(self, node: str, *argv: str) -> str:
+            return f"mac of {node}\n"
+
+    on = stage.Stage(Lab(), "some")  # type: ignore[arg-type] # as much of a lab as it needs
+    assert on.foreign(["mac of node-1", "mac of node-4"]) == []
+    assert on.foreign(["mac of node-1", "mac of node-5", "another"]) == ["another", "node-5"]
 
 
 def test_a_claim_is_broken_by_whoever_else_answered_meanwhile_and_by_nobody() -> None:
