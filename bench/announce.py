@@ -26,7 +26,7 @@ SAMPLES: Final = 30
 IN_A_ROW: Final = 10
 ASKED_FOR_S: Final = 2.0
 CHILD_WITHIN_S: Final = 30.0
-ANSWER: Final = "create to first answer"
+ANSWER: Final = "create to first answer, ours with probe"
 BARS_MS: Final = {"off": 80, "short": 300}
 METALLB_ADDRESSES: Final = "metallb.io/loadBalancerIPs"
 SERVICES: Final = f"/api/v1/namespaces/{contender.NAMESPACE}/services"
@@ -112,6 +112,7 @@ async def _create(
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
     """Create Services one after another, the contenders taking turns, the others at rest."""
     probe = release.value(place.lab, "speaker", "probe")
+    what = f"{ANSWER} {probe}"
     rows: list[report.Row] = []
     with place.contenders() as everybody:
         competing = able(everybody)
@@ -127,22 +128,21 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
                         scenario.say(f"{number}, {one.name}: {taken[one.name][-1]}")
         for one in competing:
             if one.missing is not None:
-                rows.append(report.Row.missing(ANSWER, one.name, one.missing))
+                rows.append(report.Row.missing(what, one.name, one.missing))
                 continue
             answers = tuple(each.answer_ms for each in taken[one.name])
             if not isinstance(one, ours.Ours):
-                rows.append(report.Row(ANSWER, one.name, "ms", answers))
+                rows.append(report.Row(what, one.name, "ms", answers))
                 continue
             children = tuple(each.child_ms for each in taken[one.name] if each.child_ms is not None)
             after = tuple(
                 round(answer - child, 1) for answer, child in zip(answers, children, strict=True)
             )
             bars = (report.Bar("median", BARS_MS[probe]),)
-            note = f"the probe for strangers is {probe}"
             rows += [
-                report.Row(ANSWER, one.name, "ms", answers, bars=bars, note=note),
+                report.Row(what, one.name, "ms", answers, bars=bars),
                 report.Row("create to child Service", one.name, "ms", children),
-                report.Row("child Service to first answer", one.name, "ms", after),
+                report.Row(f"child Service to first answer, probe {probe}", one.name, "ms", after),
             ]
     return rows
 

@@ -7,7 +7,6 @@ are drawn beside the page.
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -72,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         INTRODUCTION,
         _better(found),
         _bars(found, tables),
+        _absent(found, tables),
         *(_section(document, plots.draw(document, options.page.parent)) for document in found),
         *map(_table, tables),
     ]
@@ -132,16 +132,24 @@ def _bars(documents: Iterable[dict[str, Any]], tables: Iterable[dict[str, Any]])
     return f"## Our bars\n\n{_markdown(head, lines)}\n{outside}"
 
 
+def _absent(documents: Iterable[dict[str, Any]], tables: Iterable[dict[str, Any]]) -> str:
+    """Return a line for every scenario and bench that left no numbers."""
+    there = {document["scenario"] for document in documents}
+    there |= {document["bench"] for document in tables}
+    lines = [f"- {name}: not measured\n" for name in (*ORDER, *TABLES) if name not in there]
+    return "".join(["## What is missing\n\n", *(lines or ["Nothing: every scenario ran.\n"])])
+
+
 def _section(document: dict[str, Any], picture: str | None) -> str:
     about = document["machine"]
     trial = " A quick trial, no result." if document["quick"] else ""
     measured = (
-        f"`{document['command']}`, {document['when']} UTC, {document['nodes']} nodes, "
+        f"`{document['command']}` at {document['revision']}, {document['when']} UTC, "
         f"{document['seconds']} s; {about['cores']} cores of {about['processor']}, kernel "
         f"{about['kernel']}, Python {about['python']}; {document['busy_percent']} % of all cores "
         f"busy, load {document['load_before'][0]:.1f} before and "
         f"{document['load_after'][0]:.1f} after; Metacontroller: "
-        f"{_without_path(document['metacontroller'])}.{trial}"
+        f"{document['metacontroller']}.{trial}"
     )
     head = ("what", "who", "samples", "median", "worst", "bar", "verdict")
     lines = [
@@ -170,9 +178,9 @@ def _table(document: dict[str, Any]) -> str:
     columns = list(dict.fromkeys(column for row in document["rows"] for column in row))
     lines = [[str(row.get(column, "")) for column in columns] for row in document["rows"]]
     measured = (
-        f"`python -m bench {document['bench']}`, {document['when']} UTC; {about['cores']} cores of "
-        f"{about['processor']}, kernel {about['kernel']}, Python {about['python']}; load "
-        f"{document['load']:.1f}."
+        f"`python -m bench {document['bench']}` at {document['revision']}, {document['when']} UTC; "
+        f"{about['cores']} cores of {about['processor']}, kernel {about['kernel']}, Python "
+        f"{about['python']}; load {document['load']:.1f}."
     )
     parts = [
         f"## {document['bench']}",
@@ -200,11 +208,6 @@ def _values(row: dict[str, Any]) -> tuple[str, str]:
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [head, ["---"] * len(head), *lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _without_path(name: str) -> str:
-    """Leave out where on this machine a program lies."""
-    return re.sub(r" \(/[^)]*\)", "", name)
 
 
 if __name__ == "__main__":

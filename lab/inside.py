@@ -34,7 +34,8 @@ class CommandError(Exception):
 class Lab:
     """The lab that this process runs in.
 
-    Raises LabError outside of one. All methods block.
+    `started_by` is the command that starts another one like it. Raises LabError outside of a lab.
+    All methods block.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
@@ -42,6 +43,7 @@ class Lab:
             self.directory = Path(environment["LAB_DIR"])
             self.kubeconfig = Path(environment["KUBECONFIG"])
             self.metacontroller = environment["LAB_METACONTROLLER"]
+            self.started_by = environment["LAB_STARTED_BY"]
         except KeyError as error:
             raise errors.LabError(
                 f"this is not the inside of a lab, as {error} is not set: "

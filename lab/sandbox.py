@@ -12,6 +12,7 @@ the outer process does, because the pipe between them closes.
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -56,6 +57,21 @@ class Settings:
     logs: str | None  # folder that outlives the lab
     emulated_version: str | None
 
+    @property
+    def words(self) -> str:
+        """How `python -m lab` is started for a lab like this one, without paths of this machine."""
+        words = ["python", "-m", "lab", "run", "--nodes", str(self.nodes)]
+        for change in self.changes:
+            words += ["--set", change]
+        if self.values is not None:
+            words += ["--values", Path(self.values).name]
+        if not self.product:
+            words.append("--no-product")
+        if self.emulated_version is not None:
+            words += ["--emulated-version", self.emulated_version]
+        real = "METACONTROLLER=/path/to/metacontroller " if self.metacontroller else ""
+        return real + shlex.join(words)
+
     def to_json(self) -> str:
         """Encode as one line."""
         return json.dumps(dataclasses.asdict(self))
@@ -78,6 +94,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "KUBECONFIG": str(DIRECTORY / "kubeconfig"),
         "LAB_DIR": str(DIRECTORY),
         "LAB_METACONTROLLER": settings.metacontroller_name,
+        "LAB_STARTED_BY": settings.words,
         "PATH": os.pathsep.join([settings.programs, os.environ.get("PATH", os.defpath)]),
         # Whatever a command caches must end with the lab.
         "TMPDIR": str(DIRECTORY / "tmp"),

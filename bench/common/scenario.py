@@ -5,6 +5,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.common import machine, report, world
+from bench.common import machine, report, revision, world
 from lab import errors, inside
 
 Run = Callable[[world.World, "Options"], Sequence[report.Row]]
@@ -68,10 +69,11 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
     document: dict[str, Any] = {
         "scenario": name,
         "measures": (text or "").strip().partition("\n")[0],
-        "command": shlex.join(["python", "-m", "bench", *_repeatable(name, options)]),
+        "command": _repeatable(lab, name, options),
+        "revision": revision.read(),
         "quick": options.quick,
         "nodes": len(place.nodes) + 1,
-        "metacontroller": lab.metacontroller,
+        "metacontroller": _without_path(lab.metacontroller),
         "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime(started)),
         "seconds": round(time.time() - started),
         "machine": machine.describe(),
@@ -93,16 +95,21 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
     return 0
 
 
-def _repeatable(name: str, options: argparse.Namespace) -> list[str]:
-    """Return the words that give the same again."""
-    words = [name]
+def _repeatable(lab: inside.Lab, name: str, options: argparse.Namespace) -> str:
+    """Return the command that gives the same again."""
+    words = ["python", "-m", "bench", name]
     if options.quick:
         words.append("--quick")
     if options.scale != 1:
         words += ["--scale", f"{options.scale:g}"]
     if options.only:
         words += ["--only", options.only]
-    return words
+    return f"{lab.started_by} -- {shlex.join(words)}"
+
+
+def _without_path(name: str) -> str:
+    """Leave out where on this machine a program lies."""
+    return re.sub(r" \(/[^)]*\)", "", name)
 
 
 def say(sentence: str) -> None:

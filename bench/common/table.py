@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.common import machine, report
+from bench.common import machine, report, revision
 
 Row = dict[str, Any]
 
@@ -31,6 +31,7 @@ def write(path: Path, bench: str, text: str | None, rows: Sequence[Row]) -> None
         "bench": bench,
         "measures": (text or "").strip().partition("\n")[0],
         "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "revision": revision.read(),
         "machine": machine.describe(),
         "load": os.getloadavg()[0],
         "rows": list(rows),

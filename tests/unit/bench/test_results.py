@@ -16,10 +16,11 @@ def write(folder: Path, scenario: str, rows: Sequence[report.Row]) -> None:
     document = {
         "scenario": scenario,
         "measures": "What is lost.",
-        "command": f"python -m bench {scenario}",
+        "command": f"python -m lab run --nodes 6 -- python -m bench {scenario}",
+        "revision": "abc1234+changes",
         "quick": False,
         "nodes": 6,
-        "metacontroller": "the real one, v4.14.0 (/somewhere/metacontroller)",
+        "metacontroller": "the real one, v4.14.0",
         "when": "2026-01-31 12:00",
         "seconds": 1,
         "machine": {"cores": 2, "processor": "one", "kernel": "6", "python": "3"},
@@ -47,7 +48,16 @@ def test_the_page_says_first_where_others_are_better_and_then_what_was_missed(tm
     assert better < text.index("| calm | gap | rival | 0.1 s | 0.3 s |") < bars
     assert bars < text.index("| missed |") < text.index("| met |")
     assert "not measured: it is not installed" in text
-    assert "/somewhere" not in text
+    assert "`python -m lab run --nodes 6 -- python -m bench calm` at abc1234+changes" in text
+
+
+def test_a_scenario_without_numbers_is_named(tmp_path):
+    write(tmp_path, "calm", [report.Row("gap", OURS, "s", (0.3,))])
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    text = page.read_text()
+    for name in (*results.ORDER, *results.TABLES):
+        assert (f"- {name}: not measured\n" in text) == (name != "calm")
 
 
 PICTURED = {

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import dataclasses
 import subprocess
 
 import pytest
@@ -23,6 +24,21 @@ def test_settings_survive_the_way_to_the_supervisor_on_one_line() -> None:
     encoded = SETTINGS.to_json()
     assert "\n" not in encoded
     assert sandbox.Settings.from_json(encoded) == SETTINGS
+
+
+def test_a_lab_says_how_another_one_like_it_is_started() -> None:
+    words = "python -m lab run --nodes 3 --set speaker.probe=off --emulated-version 1.34"
+    assert SETTINGS.words == words
+    assert sandbox.environment(SETTINGS)["LAB_STARTED_BY"] == words
+
+
+def test_a_path_of_this_machine_is_no_part_of_how_a_lab_is_started() -> None:
+    told = dataclasses.replace(
+        SETTINGS, metacontroller="/somewhere/mc", values="/somewhere/mine.yaml", product=False
+    )
+    assert told.words.startswith("METACONTROLLER=/path/to/metacontroller python -m lab run ")
+    assert "--values mine.yaml --no-product" in told.words
+    assert "/somewhere" not in told.words
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exit 7", "kill -9 $$", "kill -2 $$"])
