@@ -70,19 +70,22 @@ examples: $(READY)  ## record examples/hooks/ anew in the lab
 
 bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into docs/benchmarks.md
 	@$(BIN)/python -m bench.rivals.metallb || echo "MetalLB will be missing from the tables"
-	@mkdir -p dist/bench
+	@mkdir -p docs/benchmarks
 	@failed=; \
+	forget() { rm -f docs/benchmarks/$$1.json; }; \
 	measure() { \
+	  forget $$1; \
 	  $(BIN)/python -m lab run $$2 -- \
-	    $(BIN)/python -m bench $$3 --json dist/bench/$$1.json $(BENCH_ARGS) || failed="$$failed $$1"; \
+	    $(BIN)/python -m bench $$3 --json docs/benchmarks/$$1.json $(BENCH_ARGS) || failed="$$failed $$1"; \
 	}; \
 	for name in $(SCENARIOS); do measure $$name "--nodes 6" $$name; done; \
 	measure announce-off "--nodes 6 --set speaker.probe=off" announce; \
 	measure idle-50 "--nodes 51" "idle --only l2"; \
 	for name in hooks placement protocol; do \
-	  $(BIN)/python -m bench $$name --json dist/bench/$$name.json || failed="$$failed $$name"; \
+	  forget $$name; \
+	  $(BIN)/python -m bench $$name --json docs/benchmarks/$$name.json || failed="$$failed $$name"; \
 	done; \
-	$(BIN)/python -m bench results dist/bench; \
+	$(BIN)/python -m bench results; \
 	if [ -n "$$failed" ]; then echo "not measured:$$failed"; exit 1; fi
 
 alerts: $(READY)  ## the alerts over recorded series, by promtool, which is built once

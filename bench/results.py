@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Make docs/benchmarks.md of what the scenarios wrote: `python -m bench results FOLDER`.
+"""Make docs/benchmarks.md of what the scenarios wrote: `python -m bench results`.
 
-The folder holds one JSON file a scenario, as `make bench` leaves them in dist/bench. The plots
-are drawn beside the page.
+The folder holds one JSON file a scenario, as `make bench` leaves them in docs/benchmarks: one
+scenario can be measured again, and the page made anew of all. The plots are drawn beside the page.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.common import plots, report
 from bench.rivals import ours
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+FOLDER: Final = PAGE.with_suffix("")
 ORDER: Final = (
     "failover",
     "handover",
@@ -52,10 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the JSON files are")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=FOLDER,
+        metavar="FOLDER",
+        help="where the JSON files are, default: docs/benchmarks",
+    )
     parser.add_argument("--page", type=Path, default=PAGE, help="default: docs/benchmarks.md")
     options = parser.parse_args(arguments)
-    documents = [json.loads(path.read_text()) for path in sorted(options.folder.glob("*.json"))]
+    documents = [
+        json.loads(path.read_text()) | {"file": os.path.relpath(path, options.page.parent)}
+        for path in sorted(options.folder.glob("*.json"))
+    ]
     found = sorted(
         (document for document in documents if document.get("scenario") in ORDER),
         key=lambda document: ORDER.index(document["scenario"]),
@@ -149,7 +161,7 @@ def _section(document: dict[str, Any], picture: str | None) -> str:
         f"{about['kernel']}, Python {about['python']}; {document['busy_percent']} % of all cores "
         f"busy, load {document['load_before'][0]:.1f} before and "
         f"{document['load_after'][0]:.1f} after; Metacontroller: "
-        f"{document['metacontroller']}.{trial}"
+        f"{document['metacontroller']}; [all samples]({document['file']}).{trial}"
     )
     head = ("what", "who", "samples", "median", "worst", "bar", "verdict")
     lines = [
@@ -180,7 +192,7 @@ def _table(document: dict[str, Any]) -> str:
     measured = (
         f"`python -m bench {document['bench']}` at {document['revision']}, {document['when']} UTC; "
         f"{about['cores']} cores of {about['processor']}, kernel {about['kernel']}, Python "
-        f"{about['python']}; load {document['load']:.1f}."
+        f"{about['python']}; load {document['load']:.1f}; [all numbers]({document['file']})."
     )
     parts = [
         f"## {document['bench']}",

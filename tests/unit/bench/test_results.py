@@ -51,6 +51,17 @@ def test_the_page_says_first_where_others_are_better_and_then_what_was_missed(tm
     assert "`python -m lab run --nodes 6 -- python -m bench calm` at abc1234+changes" in text
 
 
+def test_a_section_leads_to_the_samples_that_it_is_made_of(tmp_path):
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    write(folder, "calm", [report.Row("gap", OURS, "s", (0.3,))])
+    table.write(folder / "hooks.json", "hooks", "How long the hooks take.", [{"row": "small"}])
+    page = tmp_path / "page.md"
+    assert results.main([str(folder), "--page", str(page)]) == 0
+    assert "[all samples](benchmarks/calm.json)" in page.read_text()
+    assert "[all numbers](benchmarks/hooks.json)" in page.read_text()
+
+
 def test_a_scenario_without_numbers_is_named(tmp_path):
     write(tmp_path, "calm", [report.Row("gap", OURS, "s", (0.3,))])
     page = tmp_path / "page.md"
