@@ -16,8 +16,9 @@ from lab import inside
 NETWORK: Final = "10.77.0"
 DEFAULT_ADVERT_S: Final = 1.0
 FAST_ADVERT_S: Final = 0.1
-FIRST_PRIORITY: Final = 150
-PRIORITY_STEP: Final = 10
+# The highest that may be configured, and the next ones: each below 256 adds a 256th of an interval
+# to what a backup waits for (RFC 5798 §6.1, Skew_Time).
+FIRST_PRIORITY: Final = 254
 
 
 class Keepalived(contender.Contender):
@@ -105,7 +106,7 @@ vrrp_instance address_{number} {{
     state BACKUP
     interface eth0
     virtual_router_id {self._first - 100 + number}
-    priority {FIRST_PRIORITY - (here - number) % len(self.nodes) * PRIORITY_STEP}
+    priority {FIRST_PRIORITY - (here - number) % len(self.nodes)}
     advert_int {self._advert_s:g}
     virtual_ipaddress {{
         {address}/32
