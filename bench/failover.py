@@ -74,7 +74,6 @@ def sample(
 ) -> Sample:
     """Do one fault to the node that the client uses for the victim, and mend it."""
     place = fault.place
-    place.settle(addresses, one.preferred())
     place.refresh(addresses)
     with place.wire.ask([victim]) as asked, place.client.watch(addresses) as results:
         time.sleep(STEADY_S)
@@ -126,6 +125,7 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
                 for one in everybody:
                     if one.missing is not None or not _has_its_turn(one, number, mine, others):
                         continue
+                    place.settle_all(everybody, addresses)
                     victim = addresses[one.name][number % ADDRESSES]
                     result = sample(fault, kind, one, addresses[one.name], victim)
                     taken.setdefault((kind, one.name), []).append(result)

@@ -49,7 +49,6 @@ class Moves:
 
     def sample(self, kind: str, victim: str) -> Sample:
         """Move the victim and make all as before; return what the clients and the wire saw."""
-        self.place.settle(self.addresses, self.one.preferred())
         self.place.refresh(self.addresses)
         with self.place.wire.ask([victim]) as asked:
             seen = self._fail_back(victim) if kind == "fail-back" else self._move(kind, victim)
@@ -138,6 +137,7 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
                 for one in present:
                     if not isinstance(one, ours.Ours) and number >= others:
                         continue
+                    place.settle_all(everybody, {name: m.addresses for name, m in moves.items()})
                     addresses = moves[one.name].addresses
                     sample = moves[one.name].sample(kind, addresses[number % len(addresses)])
                     taken[one.name].append(sample)

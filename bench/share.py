@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.common import report, scenario, world
-from bench.rivals import contender, ours
+from bench.rivals import ours
 from lab import inside
 
 HIT: Final = "share of traffic hit, "
@@ -21,11 +21,8 @@ STEADY_S: Final = 1.3
 AFTER_S: Final = 1.5
 
 
-def sample(
-    place: world.World, one: contender.Contender, addresses: Sequence[str], victim: str
-) -> tuple[float, float]:
+def sample(place: world.World, addresses: Sequence[str], victim: str) -> tuple[float, float]:
     """Cut one node; return the share in percent and the number of connections lost."""
-    place.settle(addresses, one.preferred())
     place.refresh(addresses)
     with place.client.watch(addresses, every_s=1 / RATE) as results:
         time.sleep(STEADY_S)
@@ -53,8 +50,9 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
         seen: dict[str, list[tuple[float, float]]] = {one.name: [] for one in present}
         for number in range(options.samples(5, 1)):
             for one in present:
+                place.settle_all(everybody, addresses)
                 mine = addresses[one.name]
-                seen[one.name].append(sample(place, one, mine, mine[number % len(mine)]))
+                seen[one.name].append(sample(place, mine, mine[number % len(mine)]))
                 scenario.say(f"{number + 1}, {one.name}: {seen[one.name][-1]}")
         for one in everybody:
             if one.missing is not None:

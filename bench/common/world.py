@@ -106,6 +106,20 @@ class World:
             within_s=SETTLED_WITHIN_S,
         )
 
+    def settle_all(
+        self, everybody: Sequence[contender.Contender], addresses: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Wait until the addresses of all who are there have settled, by a contender's name.
+
+        A cable that is cut and a node that fails strike everybody, whoever's turn it is. Raises
+        TimeoutError.
+        """
+        preferred: dict[str, str] = {}
+        for one in everybody:
+            if one.missing is None:
+                preferred.update(one.preferred())
+        self.settle([address for mine in addresses.values() for address in mine], preferred)
+
     def refresh(self, addresses: Sequence[str]) -> None:
         """Let the client ask anew for the addresses, so that it uses who answers now."""
         for address in addresses:
