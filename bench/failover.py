@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bench.common import report, scenario, world
+from bench.common import report, scenario, wire, world
 from bench.rivals import contender, ours
-from lab import inside
+from lab import connections, inside
 
 ADDRESSES: Final = 3
 STEADY_S: Final = 1.3  # past the 1 s in which Linux ignores a second change (neigh locktime)
@@ -106,8 +106,8 @@ def rows_of(kind: str, one: contender.Contender, samples: Sequence[Sample]) -> l
     wires = tuple(s.wire_s for s in samples)
     others = tuple(float(s.others_failed) for s in samples)
     return [
-        report.Row(f"{kind}: gap", one.name, "s", gaps, bars=bars),
-        report.Row(f"{kind}: wire", one.name, "s", wires, bars=bars),
+        report.Row(f"{kind}: gap", one.name, "s", gaps, bars=bars, resolution=connections.EVERY_S),
+        report.Row(f"{kind}: wire", one.name, "s", wires, bars=bars, resolution=wire.EVERY_S),
         report.Row(f"{kind}: failed on other addresses", one.name, "", others, bars=nothing),
     ]
 

@@ -25,6 +25,8 @@ SETTLE_S: Final = 5.0
 METALLB_SHARE: Final = 50  # we may cost at most 1/50 of it
 METALLB_US: Final = 20.0  # where it is not there to be measured
 ADDRESSES: Final = 5
+# A sample is a difference of two times: who pays nothing, as keepalived, comes out within this.
+RESOLUTION_US: Final = 0.1
 
 
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
@@ -78,7 +80,8 @@ def _row(one: contender.Contender, cost_us: dict[str, list[float]]) -> report.Ro
     rival = cost_us.get(metallb.MetalLb.name)
     limit = (statistics.median(rival) if rival else METALLB_US) / METALLB_SHARE
     bars = (report.Bar("median", round(limit, 3)),) if isinstance(one, ours.Ours) else ()
-    return report.Row(what, one.name, "us", tuple(cost_us[one.name]), bars=bars)
+    samples = tuple(cost_us[one.name])
+    return report.Row(what, one.name, "us", samples, bars=bars, resolution=RESOLUTION_US)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,7 +34,8 @@ class Bar:
 class Row:
     """What was measured of one program; `more_is_better` decides which sample is the worst.
 
-    Without samples `note` says why there are none.
+    `resolution` is how far apart, in its unit, two medians must be to say anything. Without
+    samples `note` says why there are none.
     """
 
     what: str
@@ -44,6 +45,7 @@ class Row:
     bars: tuple[Bar, ...] = ()
     more_is_better: bool = False
     note: str = ""
+    resolution: float = 0.0
 
     @classmethod
     def missing(cls, what: str, who: str, why: str) -> Self:
@@ -79,6 +81,7 @@ class Row:
             "median": self.median,
             "worst": self.worst,
             "more_is_better": self.more_is_better,
+            "resolution": self.resolution,
             "bar": ", ".join(map(str, self.bars)),
             "verdict": self.verdict,
             "note": self.note,

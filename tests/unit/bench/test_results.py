@@ -51,6 +51,35 @@ def test_the_page_says_first_where_others_are_better_and_then_what_was_missed(tm
     assert "`python -m lab run --nodes 6 -- python -m bench calm` at abc1234+changes" in text
 
 
+@pytest.mark.parametrize(
+    ("row", "listed"),
+    [
+        (report.Row("gap", RIVAL, "s", (0.0223,)), False),  # chance
+        (report.Row("gap", RIVAL, "s", (0.015,), resolution=0.02), False),
+        (report.Row("gap", RIVAL, "s", (0.015,)), True),
+        (report.Row("gap", RIVAL, "s", (0.023,), more_is_better=True), False),
+        (report.Row("gap", RIVAL, "s", (0.03,), more_is_better=True), True),
+    ],
+)
+def test_who_is_better_by_chance_is_not_listed(tmp_path, row, listed):
+    own = report.Row("gap", OURS, "s", (0.02235,), more_is_better=row.more_is_better)
+    write(tmp_path, "calm", [own, row])
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    assert (f"| calm | gap | {RIVAL} |" in page.read_text()) == listed
+
+
+def test_what_cannot_be_told_from_nothing_is_not_given_as_a_number(tmp_path):
+    rows = [
+        report.Row("cost", OURS, "us", (0.323, 0.4), resolution=0.1),
+        report.Row("cost", RIVAL, "us", (-0.0305, -0.0305, 0.4), resolution=0.1),
+    ]
+    write(tmp_path, "noise", rows)
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    assert f"| noise | cost | {RIVAL} | below 0.1 us | 0.3615 us |" in page.read_text()
+
+
 def test_a_section_leads_to_the_samples_that_it_is_made_of(tmp_path):
     folder = tmp_path / "benchmarks"
     folder.mkdir()
