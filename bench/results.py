@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _better(documents: Iterable[dict[str, Any]]) -> str:
     """Return the table of what somebody else does better than we."""
-    lines = []
+    lines, notes = [], []
     for document in documents:
         if document["scenario"] == "spread":
             continue  # a node more or less is neither better nor worse in itself
@@ -108,11 +108,14 @@ def _better(documents: Iterable[dict[str, Any]]) -> str:
             if own is not None and _is_better(row, own):
                 medians = _values(row)[0], _values(own)[0]
                 lines.append((document["scenario"], row["what"], row["who"], *medians))
+                if row["note"]:
+                    notes.append(f"- {row['who']}, {row['what']}: {row['note']}\n")
     if not lines:
         return "## Where others are better\n\nNowhere, in what was measured here.\n"
     head = ("scenario", "what", "who", "median", "our median")
     told = f"By more than {TELLING:.0%} of our median and more than can be told apart.\n"
-    return f"## Where others are better\n\n{told}\n{_markdown(head, lines)}"
+    told = f"## Where others are better\n\n{told}\n{_markdown(head, lines)}"
+    return f"{told}\n{''.join(notes)}" if notes else told
 
 
 def _is_better(row: dict[str, Any], own: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 import pytest
 
 from bench import failover
-from bench.rivals import metallb, ours
+from bench.rivals import keepalived, metallb, ours
 
 
 @pytest.mark.parametrize(("mine", "others"), [(50, 10), (20, 5), (20, 3), (2, 2), (3, 1)])
@@ -22,3 +22,12 @@ def test_a_late_takeover_that_the_kernels_forwarding_hides_misses_its_bar():
         ("SIGKILL: wire", "missed"),
         ("SIGKILL: failed on other addresses", "met"),
     ]
+
+
+def test_a_kernel_that_goes_on_answering_is_not_sold_as_a_takeover():
+    rival = object.__new__(keepalived.Keepalived)
+    rival.name = "keepalived"
+    samples = [failover.Sample(gap_s=0.02, wire_s=0.01, others_failed=0)]
+    killed, cut = (failover.rows_of(kind, rival, samples) for kind in ("SIGKILL", "cable cut"))
+    assert [row.note for row in killed] == ["", failover.KERNEL_ANSWERS, ""]
+    assert not any(row.note for row in cut)

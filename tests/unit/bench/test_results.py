@@ -69,6 +69,17 @@ def test_who_is_better_by_chance_is_not_listed(tmp_path, row, listed):
     assert (f"| calm | gap | {RIVAL} |" in page.read_text()) == listed
 
 
+def test_a_note_stands_where_somebody_is_better_too(tmp_path):
+    rows = [
+        report.Row("gap", OURS, "s", (0.3,)),
+        report.Row("gap", RIVAL, "s", (0.1,), note="it does nothing"),
+    ]
+    write(tmp_path, "calm", rows)
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    assert page.read_text().count("- rival, gap: it does nothing\n") == 2
+
+
 def test_what_cannot_be_told_from_nothing_is_not_given_as_a_number(tmp_path):
     rows = [
         report.Row("cost", OURS, "us", (0.323, 0.4), resolution=0.1),
