@@ -62,6 +62,7 @@ def _shares(plot: figure.Figure, rows: Sequence[Document]) -> None:
 
 def _loads(plot: figure.Figure, rows: Sequence[Document]) -> None:
     """For each program its nodes by load, before and after failures."""
+    rows = [row for row in rows if row["what"].startswith(spread.LOADS)]
     names = list(dict.fromkeys(row["who"] for row in rows))
     panels = plot.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
@@ -72,7 +73,7 @@ def _loads(plot: figure.Figure, rows: Sequence[Document]) -> None:
             places = [
                 place + 1 + (number - (len(mine) - 1) / 2) * width for place in range(len(loads))
             ]
-            axes.bar(places, loads, width, label=f"{spread.of_row(row['what'])} cut off")
+            axes.bar(places, loads, width, label=spread.of_row(row["what"]))
         axes.set_title(name)
         _name_axes(axes, "nodes, the one with most first", "")
     panels[0].set_ylabel("addresses that it answers for")

@@ -121,8 +121,12 @@ PICTURED = {
         report.Row(f"{share.HIT}1 address", RIVAL, "%", (100.0,)),
     ],
     "spread": [
-        report.Row(spread.row_name(4, failed), who, "", loads)
-        for failed, loads in enumerate([(1.0, 1.0, 1.0, 1.0), (2.0, 1.0, 1.0), (2.0, 2.0)])
+        report.Row(spread.row_name(4, cut), who, "", loads)
+        for cut, loads in (
+            ((), (1.0, 1.0, 1.0, 1.0)),
+            (("node-1",), (2.0, 1.0, 1.0)),
+            (("node-1", "node-2"), (2.0, 2.0)),
+        )
         for who in (OURS, RIVAL)
     ],
     "growth": [
