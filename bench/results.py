@@ -42,7 +42,9 @@ Ours beside MetalLB in layer 2 mode and keepalived, in the same lab and the same
 each at its defaults unless its name says otherwise; MetalLB documents no setting for how soon it
 takes over. Ours runs with a fail-back delay of 1 s instead of 30 s, so that samples follow each
 other sooner; taking over does not depend on it. `make bench` makes these numbers; what a scenario
-does stands in its file in `bench/`. A bar is what we set ourselves; *missed* means missed.
+does stands in its file in `bench/`. Between p10 and p90 lie four fifths of the samples, where
+there are five or more; `worst` is the one furthest on the bad side. A bar is what we set ourselves;
+*missed* means missed.
 All nodes, the client and the control plane share the cores named below, and the machine may have
 had other work: each section says how busy it was.
 """
@@ -171,11 +173,11 @@ def _section(document: dict[str, Any], picture: str | None) -> str:
         f"{document['load_after'][0]:.1f} after; Metacontroller: "
         f"{document['metacontroller']}; [all samples]({document['file']}).{trial}"
     )
-    head = ("what", "who", "samples", "median", "worst", "bar", "verdict")
-    lines = [
-        (row["what"], row["who"], str(row["count"]), *_values(row), row["bar"], row["verdict"])
-        for row in document["rows"]
-    ]
+    lines = []
+    for row in document["rows"]:
+        median, worst = _values(row)
+        told = (str(row["count"]), median, report.span(row["middle"]), worst)
+        lines.append((row["what"], row["who"], *told, row["bar"], row["verdict"]))
     notes = [
         f"- {row['who']}, {row['what']}: {row['note']}"
         for row in document["rows"]
@@ -185,7 +187,7 @@ def _section(document: dict[str, Any], picture: str | None) -> str:
         f"## {document['scenario']}",
         document["measures"],
         *([picture] if picture else []),
-        _markdown(head, lines),
+        _markdown(report.HEAD, lines),
         *(["\n".join(notes)] if notes else []),
         measured,
     ]

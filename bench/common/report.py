@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, Final, Self
 
-HEAD: Final = ("what", "who", "samples", "median", "worst", "bar", "verdict")
+HEAD: Final = ("what", "who", "samples", "median", "p10 to p90", "worst", "bar", "verdict")
+FEWEST: Final = 5  # samples of which a tenth at each end can be left out
 _SIGNIFICANT: Final = 4
 
 
@@ -58,6 +59,14 @@ class Row:
         return statistics.median(self.samples) if self.samples else None
 
     @property
+    def middle(self) -> tuple[float, float] | None:
+        """The bounds of what is left without a tenth of the samples at each end, None if few."""
+        if len(self.samples) < FEWEST:
+            return None
+        tenths = statistics.quantiles(self.samples, n=10, method="inclusive")
+        return tenths[0], tenths[-1]
+
+    @property
     def worst(self) -> float | None:
         """The sample that is furthest on the bad side."""
         if not self.samples:
@@ -79,6 +88,7 @@ class Row:
             "unit": self.unit,
             "count": len(self.samples),
             "median": self.median,
+            "middle": self.middle,
             "worst": self.worst,
             "more_is_better": self.more_is_better,
             "resolution": self.resolution,
@@ -91,16 +101,22 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """Return the row as text, one cell for each of :data:`HEAD`."""
         if self.median is None or self.worst is None:
-            return self.what, self.who, "0", self.note, "", "", self.verdict
+            return self.what, self.who, "0", self.note, "", "", "", self.verdict
         return (
             self.what,
             self.who,
             str(len(self.samples)),
             f"{number(self.median)} {self.unit}".rstrip(),
+            span(self.middle),
             f"{number(self.worst)} {self.unit}".rstrip(),
             ", ".join(map(str, self.bars)),
             self.verdict,
         )
+
+
+def span(bounds: Sequence[float] | None) -> str:
+    """Return a range as people write it; nothing for none."""
+    return "" if bounds is None else " to ".join(map(number, bounds))
 
 
 def number(value: float) -> str:

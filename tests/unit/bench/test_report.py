@@ -13,6 +13,18 @@ def test_the_worst_sample_is_the_one_on_the_bad_side():
     assert row(1, 5, 3, more_is_better=True).worst == 1
 
 
+def test_a_row_says_where_most_of_its_samples_lie_whoever_came_last():
+    steady = row(*([0.2] * 46), *([0.3] * 3), 9.0)
+    assert steady.middle == pytest.approx((0.2, 0.2))
+    assert row(*range(11)).middle == (1, 9)
+    assert "1 to 9" in report.table([row(*range(11))])
+
+
+def test_of_few_samples_no_tenth_can_be_left_out():
+    assert row(1, 2, 3, 4).middle is None
+    assert row().middle is None
+
+
 @pytest.mark.parametrize(
     ("bars", "verdict"),
     [

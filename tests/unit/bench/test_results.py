@@ -69,6 +69,13 @@ def test_who_is_better_by_chance_is_not_listed(tmp_path, row, listed):
     assert (f"| calm | gap | {RIVAL} |" in page.read_text()) == listed
 
 
+def test_a_section_says_where_most_samples_lie(tmp_path):
+    write(tmp_path, "calm", [report.Row("gap", OURS, "s", tuple(map(float, range(11))))])
+    page = tmp_path / "page.md"
+    assert results.main([str(tmp_path), "--page", str(page)]) == 0
+    assert f"| gap | {OURS} | 11 | 5 s | 1 to 9 | 10 s |  |  |" in page.read_text()
+
+
 def test_a_note_stands_where_somebody_is_better_too(tmp_path):
     rows = [
         report.Row("gap", OURS, "s", (0.3,)),
