@@ -51,9 +51,11 @@ soak: $(READY)  ## hours of speakers in virtual time, every fault, then half an 
 	@$(BIN)/python -m tests.simulator losses --hours 1 --loss 0.2
 	@$(BIN)/python -m tests.simulator losses --size 2 --hours 4 --loss 0.05 --deaths-an-hour 0.5
 	@$(BIN)/python -m tests.simulator losses --size 2 --hours 4 --loss 0.2 --deaths-an-hour 20
-	@FAULTS=all $(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m pytest tests/e2e/faults
-	@$(BIN)/python -m tests.e2e.faults.report
-	@$(BIN)/python -m lab run --nodes 5 -- $(BIN)/python -m tests.e2e.soak $(SOAK_ARGS)
+	@failed=; \
+	FAULTS=all $(LAB) --nodes 5 -- $(BIN)/python -m pytest $(FAULTS_MATRIX) || failed="$$failed faults"; \
+	$(LAB) --nodes 5 -- $(BIN)/python -m tests.e2e.soak $(SOAK_ARGS) || failed="$$failed soak"; \
+	$(BIN)/python -m tests.e2e.faults.report; \
+	if [ -n "$$failed" ]; then echo "not as it should be:$$failed"; exit 1; fi
 
 docs: $(READY)  ## build the documentation as a site, strictly, into dist/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

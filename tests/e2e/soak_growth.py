@@ -3,7 +3,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 WARM_SHARE = 1 / 3  # of the samples, while caches fill
@@ -24,12 +24,24 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Growth:
-    """By how much the line through the samples after warming up rises from its start to its end."""
+    """By how much the line through the samples after warming up rises from its start to its end.
+
+    First and last are the samples themselves, the first one that is not warming up.
+    """
 
     samples: int
     resident_mb: float
     files: float
+    first: Sample
+    last: Sample
     most_mb: float = MOST_MB
+
+    def __str__(self) -> str:
+        return (
+            f"{self.first.resident_mb:.1f} to {self.last.resident_mb:.1f} MB, "
+            f"{self.first.files} to {self.last.files} files; the line through {self.samples} "
+            f"samples rises by {self.resident_mb:+g} MB and {self.files:+g} files"
+        )
 
     @property
     def flat(self) -> bool:
@@ -59,6 +71,13 @@ class Growths:
         """Take a sample in."""
         self._samples.setdefault((name, process), []).append(sample)
 
+    def unjudged(self, names: Iterable[str]) -> Iterator[str]:
+        """Return a sentence for each of these of which no process lived long enough."""
+        judged = [name.rpartition(" ")[0] for name, _ in self.judged()]
+        for name in names:
+            if name not in judged:
+                yield f"{name} was looked at too few times to judge its memory: soak for longer"
+
     def judged(self) -> Iterator[tuple[str, Growth]]:
         """Return the growth of every process that lived long enough."""
         for (name, process), samples in self._samples.items():
@@ -70,6 +89,8 @@ class Growths:
                         len(warm),
                         _rise(warm, [sample.resident_mb for sample in warm]),
                         _rise(warm, [float(sample.files) for sample in warm]),
+                        warm[0],
+                        warm[-1],
                         CACHES_MB.get(name, MOST_MB),
                     ),
                 )

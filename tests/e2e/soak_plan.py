@@ -49,8 +49,13 @@ class Step:
     nodes: tuple[str, ...]
     seconds: float
     percent: int  # of heartbeats, where some are lost
-    made: int  # Services of `count` addresses each, made before the fault and deleted in it
+    made: int  # Services of `count` addresses each, made before the fault and deleted at its end
     count: int
+
+    @property
+    def deletes_in_fault(self) -> bool:
+        """Whether its Services are deleted while the fault lasts; somebody must be there to ask."""
+        return self.fault is not Fault.API_AWAY
 
     def __str__(self) -> str:
         where = f" ({', '.join(self.nodes)})" if self.nodes else ""

@@ -190,7 +190,7 @@ def _moves(holders: Mapping[str, Sequence[str]]) -> Iterator[str]:
 def _circumstances(results: Sequence[Mapping[str, Any]]) -> str:
     loads = sorted(result["load"] for result in results)
     when = sorted(result["when"] for result in results)
-    controllers = {re.sub(r" \(/[^)]*\)", "", result["metacontroller"]) for result in results}
+    controllers = {_without_path(result["metacontroller"]) for result in results}
     kept = sum(not result["broken"] for result in results)
     return (
         f"{kept} of {len(results)} rows kept, {when[0]} to {when[-1]} UTC; {results[0]['cores']} "
@@ -198,21 +198,30 @@ def _circumstances(results: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _without_path(name: str) -> str:
+    """Leave out where on this machine a program lies."""
+    return re.sub(r" \(/[^)]*\)", "", name)
+
+
 def _soak(soaked: Mapping[str, Any]) -> str:
     grown = [
-        f"- {name}: {megabytes:+g} MB, {files:+g} files\n"
-        for name, (megabytes, files, _) in soaked["growth"].items()
+        f"- {name}: {grew['first']['resident_mb']:.1f} to {grew['last']['resident_mb']:.1f} MB, "
+        f"{grew['first']['files']} to {grew['last']['files']} files; the line through "
+        f"{grew['samples']} samples rises by {grew['resident_mb']:+g} MB and {grew['files']:+g} "
+        "files\n"
+        for name, grew in soaked["growth"].items()
     ]
     wrong = [f"- {sentence}\n" for sentence in soaked["wrong"]] or ["Nothing was wrong.\n"]
     told = (
         "## Soak\n\nRandom faults and churn, all right again after each; two answered for an "
         f"address for {soaked['doubled_s']:.2f} s in all at most. `python -m tests.e2e.soak --seed "
         f"{soaked['seed']}` does the same {soaked['steps']} steps again, which took "
-        f"{soaked['minutes']:g} minutes.\n\n"
+        f"{soaked['minutes']:g} minutes. Metacontroller: {_without_path(soaked['metacontroller'])}."
+        "\n\n"
     )
     growth = (
-        "\nBy how much the line through their memory and file descriptors rises, once caches are "
-        "full, of every process that lived for long enough:\n\n"
+        "\nResident memory and file descriptors, first and last once caches are full, of every "
+        "process that lived for long enough:\n\n"
     )
     return "".join([told, *wrong, growth, *grown])
 

@@ -74,16 +74,28 @@ class Stage:
     @contextlib.contextmanager
     def services(self, new: Sequence[str], **asked: Any) -> Iterator[None]:
         """Make Services at once; delete them at once, and see that nothing is left of them."""
-        self.lab.apply(*(self.user.manifest(name, **asked) for name in new))
+        self.make(new, **asked)
         try:
             yield
         finally:
-            self.lab.kubectl("-n", self.namespace, "delete", "--wait=false", "service", *new)
-            inside.until(
-                lambda: not self.children_of(new),
-                "no child of the deleted Services is left",
-                within_s=RIGHT_WITHIN_S,
-            )
+            self.delete(new)
+            self.until_gone(new)
+
+    def make(self, new: Sequence[str], **asked: Any) -> None:
+        """Make Services at once."""
+        self.lab.apply(*(self.user.manifest(name, **asked) for name in new))
+
+    def delete(self, old: Sequence[str]) -> None:
+        """Delete Services at once, whoever is there to take note of it."""
+        self.lab.kubectl("-n", self.namespace, "delete", "--wait=false", "service", *old)
+
+    def until_gone(self, old: Sequence[str]) -> None:
+        """Wait until nothing is left of deleted Services."""
+        inside.until(
+            lambda: not self.children_of(old),
+            "no child of the deleted Services is left",
+            within_s=RIGHT_WITHIN_S,
+        )
 
     @contextlib.contextmanager
     def powered_off(self, node: str) -> Iterator[None]:

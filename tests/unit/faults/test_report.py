@@ -109,13 +109,26 @@ def test_the_soak_says_how_to_do_it_again_and_what_was_wrong(result: dict[str, A
         "steps": 20,
         "minutes": 5.0,
         "doubled_s": 0.1,
-        "growth": {"webhook (12)": [0.5, -1.0, 20]},
+        "metacontroller": "the real one (/somewhere/metacontroller)",
+        "growth": {
+            "webhook (12)": {
+                "samples": 20,
+                "resident_mb": 0.5,
+                "files": -1.0,
+                "first": {"resident_mb": 80.0, "files": 21},
+                "last": {"resident_mb": 80.44, "files": 20},
+            }
+        },
         "wrong": ["fd77::1000: two nodes answered for 3 s"],
     }
     text = report.page([row], {row.slug: result}, soaked)
     assert "`python -m tests.e2e.soak --seed 7` does the same 20 steps again" in text
     assert "- fd77::1000: two nodes answered for 3 s\n" in text
-    assert "- webhook (12): +0.5 MB, -1 files\n" in text
+    assert (
+        "- webhook (12): 80.0 to 80.4 MB, 21 to 20 files; the line through 20 samples rises by "
+        "+0.5 MB and -1 files\n"
+    ) in text
+    assert "somewhere" not in text
     assert report.faults_of(text) == [row.fault]
 
 

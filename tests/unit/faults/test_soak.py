@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
+import contextlib
 import itertools
+from collections.abc import Iterator
 
-from tests.e2e import soak_growth, soak_plan
+from tests.e2e import soak, soak_growth, soak_plan
 from tests.e2e.faults import stage
 
 
@@ -54,6 +56,50 @@ def test_a_leak_of_memory_or_files_is_seen() -> None:
 
 def test_a_process_that_lived_for_few_samples_is_not_judged() -> None:
     assert grown([70.0, 200.0], [20, 200]) == []
+
+
+def test_a_soak_that_judges_nobody_is_not_passed() -> None:
+    growths = soak_growth.Growths()
+    for number in range(20):
+        growths.add("webhook", 1, soak_growth.Sample(float(number), 70.0, 20))
+    growths.add("speaker-node-1", 2, soak_growth.Sample(0.0, 70.0, 20))
+    (sentence,) = growths.unjudged(soak.JUDGED)
+    assert sentence.startswith("speaker-node-1 was looked at too few times")
+
+
+def test_a_judgement_names_the_first_and_the_last_sample_after_warming_up() -> None:
+    (growth,) = grown([40.0] * 3 + [70.0, 71.0, 70.0, 71.0, 70.0, 71.5], [20] * 8 + [22])
+    assert str(growth).startswith("70.0 to 71.5 MB, 20 to 22 files; the line through 6 samples")
+
+
+def test_services_are_deleted_in_the_fault_unless_nobody_is_there_to_ask() -> None:
+    done: list[str] = []
+
+    class Stage:
+        def make(self, new: list[str], **asked: str) -> None:
+            done.append("make")
+
+        def delete(self, old: list[str]) -> None:
+            done.append("delete")
+
+        def until_gone(self, old: list[str]) -> None:
+            done.append("gone")
+
+    class Steps(soak.Soak):
+        def __init__(self) -> None:
+            self._stage = Stage()  # type: ignore[assignment] # as much of a stage as it needs
+
+        @contextlib.contextmanager
+        def _fault(self, step: soak_plan.Step) -> Iterator[None]:
+            done.append("begins")
+            yield
+            done.append("ends")
+
+    fault = soak_plan.Fault
+    for kind in (fault.CUT, fault.API_AWAY):
+        Steps()._do(soak_plan.Step(1, kind, (), 0.0, 5, made=2, count=1))
+    assert done[:5] == ["make", "begins", "delete", "ends", "gone"]
+    assert done[5:] == ["make", "begins", "ends", "delete", "gone"]
 
 
 def test_a_process_that_has_ended_has_no_sample() -> None:
