@@ -72,7 +72,6 @@ examples: $(READY)  ## record examples/hooks/ anew in the lab
 
 bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into docs/benchmarks.md
 	@$(BIN)/python -m bench.rivals.metallb || echo "MetalLB will be missing from the tables"
-	@mkdir -p docs/benchmarks
 	@failed=; \
 	forget() { rm -f docs/benchmarks/$$1.json; }; \
 	measure() { \

@@ -89,6 +89,7 @@ def main(name: str, text: str | None, run: Run, arguments: Sequence[str] | None)
         f"{document['seconds']} s"
     )
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         scratch = options.json.with_name(options.json.name + ".new")
         scratch.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         scratch.replace(options.json)

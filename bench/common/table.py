@@ -36,4 +36,5 @@ def write(path: Path, bench: str, text: str | None, rows: Sequence[Row]) -> None
         "load": os.getloadavg()[0],
         "rows": list(rows),
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

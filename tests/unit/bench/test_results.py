@@ -100,9 +100,8 @@ def test_what_cannot_be_told_from_nothing_is_not_given_as_a_number(tmp_path):
 
 def test_a_section_leads_to_the_samples_that_it_is_made_of(tmp_path):
     folder = tmp_path / "benchmarks"
-    folder.mkdir()
-    write(folder, "calm", [report.Row("gap", OURS, "s", (0.3,))])
     table.write(folder / "hooks.json", "hooks", "How long the hooks take.", [{"row": "small"}])
+    write(folder, "calm", [report.Row("gap", OURS, "s", (0.3,))])
     page = tmp_path / "page.md"
     assert results.main([str(folder), "--page", str(page)]) == 0
     assert "[all samples](benchmarks/calm.json)" in page.read_text()
