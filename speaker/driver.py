@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from contract import pool
 from speaker.links import table
-from speaker.protocol import core, events
+from speaker.protocol import const, core, events
 from speaker.wire import channel, probes, schedule, segment
 
 HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
@@ -25,8 +25,9 @@ HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
 # flood the queue is never found empty, and the dead must be buried all the same.
 HEARTBEATS_QUEUED: Final = 1400
 # In a large group beats come in bursts of one a peer. Each costs a few microseconds to read and ten
-# times that to wake up for, so the rest of a burst is left to gather once its first has come.
-GATHER_S: Final = 0.01
+# times that to wake up for, so the rest of a burst is left to gather once its first has come: for
+# at most half an interval, which is less than whoever asks waits for an answer.
+GATHER_S_PER_PEER: Final = const.INTERVAL_PER_PEER_S / 2
 GATHER_FROM_PEERS: Final = 10
 ANSWER_BATCH: Final = 64  # frames a protocol before heartbeats have their turn again
 SUSPENDED_S: Final = 0.2  # CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC by this: the machine slept
@@ -156,9 +157,10 @@ class Driver:
         self._loop.add_reader(opened.heartbeats, self._on_heartbeats, opened)
 
     def _on_heartbeats(self, opened: segment.Segment) -> None:
-        if self.core.count_peers(opened.name) >= GATHER_FROM_PEERS:
+        peers = self.core.count_peers(opened.name)
+        if peers >= GATHER_FROM_PEERS:
             self._loop.remove_reader(opened.heartbeats)
-            self._loop.call_later(GATHER_S, self._on_gathered, opened)
+            self._loop.call_later(peers * GATHER_S_PER_PEER, self._on_gathered, opened)
         self.catch_up()
 
     def _on_gathered(self, opened: segment.Segment) -> None:
