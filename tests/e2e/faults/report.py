@@ -171,10 +171,8 @@ def _seconds(value: float | None) -> str:
 
 def _notes(row: matrix.Row) -> Iterator[str]:
     """Return what a row is allowed that others are not."""
-    if row.two:
-        yield row.two
     if row.doubled_s != matrix.DOUBLED_S:
-        yield f"two may answer for {row.doubled_s:g} s"
+        yield f"two may answer for {row.doubled_s:g} s: {row.two}"
     if row.silent_s != matrix.FAIL_OVER_S:
         yield f"nobody may answer for {row.silent_s:g} s"
     if row.silent_elsewhere_s != matrix.LAPSE_S:

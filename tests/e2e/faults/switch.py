@@ -14,6 +14,7 @@ from lab import inside
 
 SWITCH = "switch"
 HEARTBEATS = "ether type 0x88b5"
+NEIGHBOURS = "icmpv6 type {nd-neighbor-solicit, nd-neighbor-advert}"
 TABLE = "faults"
 
 
@@ -87,11 +88,13 @@ class Switch:
 
     @contextlib.contextmanager
     def duplicating(self, machines: Sequence[str]) -> Iterator[None]:
-        """Deliver every heartbeat and ARP frame of each machine to each other one twice."""
-        pairs = itertools.permutations(machines, 2)
-        kinds = "ether type {0x88b5, arp}"
+        """Deliver every heartbeat, ARP and NDP frame of each machine to each other one twice."""
         with self._rules(
-            *((source, "ingress", f'{kinds} dup to "{_port(to)}"') for source, to in pairs)
+            *(
+                (source, "ingress", f'{kinds} dup to "{_port(to)}"')
+                for source, to in itertools.permutations(machines, 2)
+                for kinds in ("ether type {0x88b5, arp}", NEIGHBOURS)
+            )
         ):
             yield
 

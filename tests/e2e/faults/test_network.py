@@ -31,7 +31,7 @@ def test_the_segment_splits_in_three(row: trial.Trial, switch: segment.Switch) -
 
 
 @matrix.row(
-    "Every heartbeat and ARP frame delivered twice",
+    "Every heartbeat, ARP and NDP frame delivered twice",
     may="nothing",
     never="a connection; a change of holder",
     calm=True,

@@ -64,7 +64,7 @@ def test_a_speaker_is_killed_in_a_hand_over(row: trial.Trial, programs: processe
     "Restart storm: one speaker after the other killed and started, twice round",
     may="new connections of clients that ask for an address, until speakers stay up",
     never="a connection of a client that knows where the address is; two holders",
-    silent_s=4.0,  # two rounds, in which no speaker lives for long
+    silent_s=8.0,  # two rounds of 2 s, a start, and 3 s of care for what others may have
 )
 def test_speakers_restart_again_and_again(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running(hurts=stage.NODES):

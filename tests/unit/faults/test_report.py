@@ -59,9 +59,19 @@ def test_a_row_that_strikes_no_node_has_nothing_to_say_of_one(result: dict[str, 
 def test_a_row_says_how_long_nobody_may_answer_where_that_is_not_as_usual(
     result: dict[str, Any],
 ) -> None:
-    row = matrix.Row("a fault", "a", "b", silent_s=4.0, silent_elsewhere_s=8.0, group="node")
+    row = matrix.Row(
+        "a fault",
+        "a",
+        "b",
+        doubled_s=60.0,
+        two="so it is",
+        silent_s=4.0,
+        silent_elsewhere_s=8.0,
+        group="node",
+    )
     usual = matrix.Row("another", "a", "b", group="node")
     text = report.page([row, usual], {row.slug: result}, None)
+    assert "- a fault: two may answer for 60 s: so it is.\n" in text
     assert "- a fault: nobody may answer for 4 s.\n" in text
     assert "- a fault: nobody may answer for 8 s, though no node is struck.\n" in text
     assert "- another" not in text
