@@ -84,8 +84,10 @@ class Voice:
         """Beat on time, and repeat with it what may have been lost or is missing."""
         late = now - self.next_beat_at
         self._adapt_interval()
-        # What is late catches up, and what is early stays so: with those it beats together with.
-        self.next_beat_at = now + self.interval_s - (late if 0 < late < self.interval_s else 0)
+        # What is late catches up; what is early approaches those with whom it beats together.
+        earlier = min(max(0.0, -late), const.EARLIER_INTERVALS * self.interval_s)
+        due = now if late >= self.interval_s else self.next_beat_at
+        self.next_beat_at = due + self.interval_s - earlier
         self.may_beat_at = self.next_beat_at - const.TOGETHER_INTERVALS * self.interval_s
         said = self.beat(now)
         if self._claim_sendings:

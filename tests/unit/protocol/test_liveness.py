@@ -231,6 +231,19 @@ def test_a_large_group_that_falls_silent_asks_few_questions_and_gives_few_answer
     assert len(world.holders(X)) == 1
 
 
+def test_a_busy_group_beats_no_faster_than_its_interval():
+    names = [f"n{number:02}" for number in range(20)]
+    world = World(names, network=Network(delay_s=(0.0, 0.02)))  # until it is read, on busy nodes
+    for node in world.nodes.values():
+        node.lateness_s = 0.01
+    world.start([listed(1, *names[:16])])
+    world.run(5.0)
+    before = world.actions["SendHeartbeat"]
+    world.run(5.0)
+    beats = (world.actions["SendHeartbeat"] - before) / len(names) / 5.0
+    assert beats <= 1 / const.INTERVAL_S / (1 - const.EARLIER_INTERVALS)
+
+
 def test_a_large_group_lengthens_its_interval_and_stays_alive():
     names = [f"n{number:02}" for number in range(14)]
     world = World(names)
