@@ -13,6 +13,7 @@ BALANCER: Final = "bench"
 LABEL: Final = "bench/front"
 POOL: Final = "10.77.0.128-10.77.0.159"
 MANY_POOL: Final = "10.77.4.0-10.77.7.255"  # for 100 addresses and more; only the wire sees them
+UP_WITHIN_S: Final = 120.0  # fifty nodes on two cores leave little for the control plane
 FAILBACK_DELAY: Final = "1s"  # between samples; taking over does not depend on it
 
 
@@ -59,11 +60,12 @@ class Ours(contender.Contender):
         addresses = inside.until(
             lambda: found if len(found := contender.ingress(self.lab, services)) == count else [],
             f"{count} addresses are assigned",
+            within_s=UP_WITHIN_S,
         )
         inside.until(
             lambda: len(self.announced()) >= count,
             f"all {count} addresses are announced",
-            within_s=120,
+            within_s=UP_WITHIN_S,
         )
         return addresses
 
