@@ -81,12 +81,13 @@ bench: $(READY)  ## measure all, MetalLB and keepalived too, for two hours, into
 	}; \
 	for name in $(SCENARIOS); do measure $$name "--nodes 6" $$name; done; \
 	measure announce-off "--nodes 6 --set speaker.probe=off" announce; \
-	measure idle-50 "--nodes 51" "idle --only l2"; \
+	for nodes in 16 31; do measure idle-$$((nodes - 1)) "--nodes $$nodes" "idle --only l2"; done; \
 	for name in hooks placement protocol; do \
 	  forget $$name; \
 	  $(BIN)/python -m bench $$name --json docs/benchmarks/$$name.json || failed="$$failed $$name"; \
 	done; \
 	$(BIN)/python -m bench results; \
+	$(BIN)/python -m bench scaling --idle docs/benchmarks/idle*.json || failed="$$failed scaling"; \
 	if [ -n "$$failed" ]; then echo "not measured:$$failed"; exit 1; fi
 
 alerts: $(READY)  ## the alerts over recorded series, by promtool, which is built once

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What one node pays when nothing happens: processor and memory with 100 addresses.
 
-Every node's speaker is a sample. Run it in a lab of more nodes (`--nodes 51`) to see a large group.
+Every node's speaker is a sample. Run it in a lab of more nodes (`--nodes 31`) to see a large group:
+as many as the lab's cores can hold, which are all nodes' at once.
 """
 
 import time

@@ -40,6 +40,7 @@ KEY_ID_BYTES: Final = 4
 ANNOUNCE_RATE: Final = 200.0  # a second, and so many at once: the speaker's defaults
 ANNOUNCE_BURST: Final = 50
 LIMIT: Final = const.PEERS_MAX + 1
+MANY_SPEAKERS: Final = 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -328,9 +329,13 @@ def _check(idle: Sequence[Idle]) -> str:
                 "fitted to it" if number < 2 else f"{rest.share(group) / one.share - 1:+.0%}",  # noqa: PLR2004  # likewise
             )
         )
+    cores = rest.share(Group(MANY_SPEAKERS)) * MANY_SPEAKERS
     told = (
         f"So a speaker uses {rest.fixed * 100:.2f} % of a core whatever the group, and "
-        f"{rest.frame_s * 1e6:.0f} us a frame with kernel, socket and event loop.\n"
+        f"{rest.frame_s * 1e6:.0f} us a frame with kernel, socket and event loop. "
+        f"{MANY_SPEAKERS} of them on one machine would use {cores:.1f} of its cores, to which "
+        "their nodes' service proxies, agents and the control plane come: a lab on two cores can "
+        "not hold them.\n"
     )
     return _markdown(("speakers in the lab", "measured", "model", "off by"), rows) + "\n" + told
 

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,21 @@ Json = dict[str, Any]
 # Each balancer of a test gets addresses that no other one has had: what is left of an earlier
 # test, until the garbage collector comes, cannot be in its way.
 _BLOCKS = itertools.count(1)
+
+_SPEAKS = """
+import socket, sys
+with socket.socket(type=socket.SOCK_DGRAM) as speaks:
+    speaks.bind((sys.argv[1], 0))
+    speaks.sendto(b"here", ("10.77.0.100", 9))
+"""
+
+
+def speak(lab: inside.Lab, machine: str, address: str) -> None:
+    """Have a machine use an address of its own, as whoever has one does at some time.
+
+    Linux says nothing when an address is added to it; it does when it asks for somebody.
+    """
+    lab.run(machine, sys.executable, "-I", "-c", _SPEAKS, address)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -165,6 +165,14 @@ def test_a_namespace_that_goes_stops_nobody_elses_service(lab, user, block):
 
     lab.kubectl("delete", "namespace", doomed.namespace, "--wait=false")
     doomed.loses_all("web")
+    # Until it is gone itself its addresses are nobody else's: proxies send them to its Pods still.
+    inside.until(
+        lambda: (
+            [one["metadata"]["name"] for one in lab.items("services", "-n", doomed.namespace)]
+            == ["held"]
+        ),
+        "only what has a finalizer is left in the namespace",
+    )
     user.serve("web", count="2")
     user.gets("web", block.v4(1), block.v4(2))
     held["metadata"]["finalizers"] = []

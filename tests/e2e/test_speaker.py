@@ -177,7 +177,7 @@ def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: balanced.F
     ((address, node),) = front.holders(1).items()
     front.lab.change("machine", "add", "intruder")
     front.lab.run("intruder", "ip", "addr", "add", f"{address}/24", "dev", "eth0")
-    front.lab.run("intruder", "ping", "-c", "1", "-W", "1", "-I", address, "10.77.0.100")
+    people.speak(front.lab, "intruder", address)
 
     def conflict() -> announcement.Announcement | None:
         said = front.said()[address]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What users, administrators and strangers do, and do wrong."""
 
-import sys
 import time
 from collections.abc import Iterator
 
@@ -15,13 +14,6 @@ from tests.e2e.faults import matrix, stage, trial, wire
 MANY = [f"one-of-many-{number}" for number in range(100)]
 SMALL_POOL = ("10.77.0.240-10.77.0.241",)
 QUIET_S = 1.5
-OUTSIDE = "10.77.0.100"
-SAYS = """
-import socket, sys
-with socket.socket(type=socket.SOCK_DGRAM) as says:
-    says.bind((sys.argv[1], 0))
-    says.sendto(b"here", (sys.argv[2], 9))
-"""
 
 
 @pytest.fixture
@@ -167,8 +159,7 @@ def test_a_foreign_host_takes_an_address(row: trial.Trial, rival: str) -> None:
     with row.running(strangers=[mac]) as seen:
         lab.run(rival, "ip", "address", "add", f"{seen.victim}/24", "dev", "eth0")
         try:
-            # Linux says nothing when an address is added; it does when it asks for somebody.
-            lab.run(rival, sys.executable, "-I", "-c", SAYS, seen.victim, OUTSIDE)
+            people.speak(lab, rival, seen.victim)
             seen.wire.until(lambda now: mac in now[seen.victim], f"{rival} answers")
             row.stage.until_said(seen.victim, names.AnnouncedReason.ADDRESS_CONFLICT)
         finally:
