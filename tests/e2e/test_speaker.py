@@ -200,11 +200,12 @@ def test_a_stranger_that_has_the_address_keeps_it_and_is_named(front: balanced.F
     front.lab.run("intruder", "ip", "addr", "del", f"{free}/24", "dev", "eth0")
 
 
-def until_cached(front: balanced.Front, node: str) -> None:
-    """Wait until the speaker of a node could start without an API server."""
+def until_cached(front: balanced.Front, node: str, address: str) -> None:
+    """Wait until the speaker of a node could start, and know of the address, with no API server."""
+    folder = f"/run/lab/nodes/{node}"
     inside.until(
-        lambda: front.lab.run(node, "find", f"/run/lab/nodes/{node}", "-name", "speaker.json"),
-        "the lists are in the cache",
+        lambda: front.lab.run(node, "grep", "-rlF", "--include=speaker.json", address, folder),
+        f"{address} is in the cache",
     )
 
 
@@ -214,7 +215,7 @@ def test_without_api_server_addresses_fail_over_and_a_restarted_speaker_goes_on(
     front.serve(1)
     ((address, node),) = front.holders(1).items()
     front.until_on(address, node)
-    until_cached(front, node)
+    until_cached(front, node, address)
     nodes = front.lab.nodes()
     assert node in nodes
     with people.without_api_server(front.lab):
@@ -236,7 +237,7 @@ def test_without_api_server_a_speaker_hands_over_and_on_its_return_nothing_moves
     front.serve(2)
     address, node = min(front.holders(2).items())
     front.outside.until_served(f"{front.namespace}/web", front.addresses)
-    until_cached(front, node)
+    until_cached(front, node, address)
     with people.without_api_server(front.lab):
         with front.outside.watch(front.addresses) as results:
             front.lab.change("process", "stop", f"speaker-{node}")

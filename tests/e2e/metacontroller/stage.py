@@ -136,6 +136,7 @@ class Theatre:
             await stage.create(play.service())
             await stage.create(play.service("left", {}, {play.LABEL: "front"}))
             await stage.until(lambda: all(stage.calls(hook) for hook in stage.hooks))
+            await stage.forget()  # what is still made now would be in the first scenario's way
 
     @contextlib.asynccontextmanager
     async def stage(self) -> AsyncIterator[Stage]:
