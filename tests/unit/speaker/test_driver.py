@@ -18,6 +18,15 @@ from tests.unit.speaker import lan
 pytestmark = pytest.mark.namespace
 
 
+def rested(opened: segment.Segment, client: lan.Client) -> float:
+    """Let the announcements of a take be over; return a time when their tokens are back."""
+    now = time.monotonic() + 10.0
+    opened.work(now, math.inf)
+    while client.arp.next(64) is not None:
+        pass
+    return now
+
+
 async def test_the_preferred_node_answers_and_the_stand_in_takes_over_when_it_leaves() -> None:
     links = await lan.plug("a0", "b0", lan.CLIENT)
     client = lan.Client(links)
@@ -222,10 +231,7 @@ async def test_defences_and_probes_share_the_tokens_of_announcements() -> None:
     client = lan.Client(links)
     speaker = await lan.holder(links, probes.SHORT)
     opened = speaker.driver.segments["a0"]
-    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
-    opened.work(now, math.inf)
-    while client.arp.next(64) is not None:
-        pass
+    now = rested(opened, client)
     for number in range(1, 101):
         opened.probe(lan.HELD + number, now)
     opened.defend(lan.HELD)
@@ -276,11 +282,8 @@ async def test_what_a_node_that_may_be_deaf_holds_is_announced_once_it_receives_
     client = lan.Client(links)
     speaker = await lan.holder(links)
     opened = speaker.driver.segments["a0"]
-    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
-    opened.work(now, math.inf)
+    now = rested(opened, client)
     opened.isolate(alone=True, abruptly=True)
-    while client.arp.next(64) is not None:
-        pass
     opened.reassert(lan.HELD, now)
     opened.work(now, math.inf)
     assert client.arp.next(64) is None
@@ -294,10 +297,7 @@ async def test_whoever_stood_still_sends_neither_announcements_nor_probes() -> N
     client = lan.Client(links)
     speaker = await lan.holder(links, probes.SHORT)
     opened = speaker.driver.segments["a0"]
-    now = time.monotonic() + 10.0  # the burst of the take is over, and its tokens are back
-    opened.work(now, math.inf)
-    while client.arp.next(64) is not None:
-        pass
+    now = rested(opened, client)
     for until, said in ((-math.inf, False), (math.inf, True)):
         opened.reassert(lan.HELD, now)
         opened.work(now, until)
