@@ -481,8 +481,9 @@ make each of their syncs smaller.
 ## Speakers
 
 {speakers}
-A speaker spends at most a twentieth of its time on looking, so that changes are taken in later \
-rather than beats sent late.
+A speaker spends at most a twentieth of its time on looking, so changes are taken in later. But \
+one look is one turn of its loop: it holds a beat up for as long, and 250 ms would be a stall. \
+That is why ten thousand children are the limit, and not thirty.
 """
 
 
