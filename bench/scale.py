@@ -88,10 +88,11 @@ class Bench:
         await self.services.right()
         return asyncio.get_running_loop().time() - began
 
-    async def latency(self) -> None:
+    async def latency(self, among: str = "") -> None:
         """Create one Service after another, each in a cluster at rest."""
         size = len(self.services.states)
-        scenario.say(f"create -> children -> status beside {size} Services ...")
+        what = f"beside {size}{among}"
+        scenario.say(f"create -> children -> status {what} ...")
         samples, syncs, spent = [], [], []
         metacontroller = process_ids(*METACONTROLLER)
         for name in self._names(self.options.samples(SAMPLES, 3)):
@@ -101,11 +102,11 @@ class Bench:
             syncs.append(self._syncs() - before[0])
             spent.append(machine.cpu_s(metacontroller) - before[1])
         bars = TO_CHILDREN_AT_100 if size == BUSY_AT // 3 else ()
-        self._row(f"beside {size}: create to 3 children", [s.children_s for s in samples], bars)
-        self._row(f"beside {size}: create to status", [s.shown_s for s in samples])
+        self._row(f"{what}: create to 3 children", [s.children_s for s in samples], bars)
+        self._row(f"{what}: create to status", [s.shown_s for s in samples])
         # A busy machine changes these little.
-        self._row(f"beside {size}: balancer syncs to create and delete one", syncs, unit="")
-        self._row(f"beside {size}: Metacontroller's CPU to create and delete one", spent)
+        self._row(f"{what}: balancer syncs to create and delete one", syncs, unit="")
+        self._row(f"{what}: Metacontroller's CPU to create and delete one", spent)
 
     async def churn(self) -> None:
         """Create and delete many within seconds."""
@@ -180,7 +181,7 @@ class Bench:
             await asyncio.wait([reporting])
         written = self.services.writes - writes
         self._row(f"{what}, {seconds:.0f} s at rest: writes", [written], NO_WRITES, "")
-        await self.latency()
+        await self.latency(f", among {MANY_NODES} Nodes")
 
     async def _report(self, nodes: Sequence[str]) -> None:
         """Write one status after another, each Node's every five minutes, for ever."""
