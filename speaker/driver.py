@@ -164,8 +164,8 @@ class Driver:
         self.catch_up()
 
     def _on_gathered(self, opened: segment.Segment) -> None:
-        self.catch_up()
-        if self.segments.get(opened.name) is opened:
+        if self.segments.get(opened.name) is opened:  # else it was closed meanwhile
+            self.catch_up()
             self._listen(opened)
 
     def _on_frames(self, protocol: channel.Channel) -> None:

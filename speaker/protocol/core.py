@@ -87,9 +87,9 @@ class Core:
         return actions
 
     def unsent(self, interface: str) -> None:
-        """Take back that the last heartbeat was sent: the kernel took it not.
+        """Take back that the last heartbeat was sent: the kernel did not take it.
 
-        Who only believes to speak is dead to its peers, and its fence must know.
+        Who only believes that it speaks is dead to its peers, and its fence must know.
         """
         segment = self._segments.get(interface)
         if segment is not None:

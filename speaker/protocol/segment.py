@@ -226,7 +226,7 @@ class Segment:
         return [*actions, *farewell]
 
     def unsent(self) -> None:
-        """Take note that the kernel took the last frame not."""
+        """Take note that the kernel did not take the last frame."""
         self._voice.unsent()
 
     def count_peers(self) -> int:
