@@ -98,6 +98,11 @@ def listed(
     )
 
 
+def stand_still(speaker: Speaker) -> None:
+    """Keep this process from its event loop until the speaker's fence has passed."""
+    time.sleep(max(0.0, speaker.driver.core.fence_at - time.monotonic()) + 0.05)
+
+
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
@@ -175,11 +180,13 @@ class Client:
         self.ndp = packet.PacketSocket(CLIENT, packet.ETH_P_IPV6)
         closing.callback(self.ndp.close)
 
-    def ask(self, address: pool.Address, **fields: object) -> None:
+    def ask(self, address: pool.Address, times: int = 1, **fields: object) -> None:
         if isinstance(address, ipaddress.IPv4Address):
             claim = {"op": 1, "hwsrc": self.mac, "psrc": "192.0.2.99", "pdst": str(address)}
             ethernet = l2.Ether(src=self.mac, dst="ff:ff:ff:ff:ff:ff")
-            self.arp.send(bytes(ethernet / l2.ARP(**(claim | fields))))
+            question = bytes(ethernet / l2.ARP(**(claim | fields)))
+            for _ in range(times):
+                self.arp.send(question)
         else:
             self.ndp.send(
                 bytes(
