@@ -6,8 +6,8 @@ itself; cpu is the processor time of the webhook and its worker, a call, which a
 changes little. 'At rest' nothing changes from sync to sync but what was asked about; 'one Service
 comes and goes' has its addresses worked out anew each time. The last rows show what the small
 hooks wait while large syncs run without a pause (were the event loop blocked meanwhile, as long as
-such a sync), and the memory of webhook and worker after 1,000 more of those, and what the last
-half of them added.
+such a sync), and the most memory that webhook and worker had after any of 1,000 more of those, and
+what the last half of them added to it.
 """
 
 import argparse
@@ -134,10 +134,10 @@ def _rows(client: httpx.Client, pid: int, calls: int) -> Iterator[Json]:
             calls=2000,
         )
     half = min(MEMORY_CALLS, calls * MEMORY_CALLS // CALLS) // 2
-    halves = []
-    for _ in range(2):
-        _repeat(client, [largest, one_more(largest)], half)
-        halves.append(_tree_mb(pid))
+    halves = [
+        max(_tree_mb(pid) for _ in _repeat(client, [largest, one_more(largest)], half))
+        for _ in range(2)
+    ]
     yield {
         "row": "resident memory",
         "webhook_mb": _resident_mb(pid),
@@ -218,12 +218,13 @@ def _measured(
     }
 
 
-def _repeat(client: httpx.Client, sent: Sequence[bytes], calls: int) -> None:
-    """Send large syncs one after another."""
+def _repeat(client: httpx.Client, sent: Sequence[bytes], calls: int) -> Iterator[None]:
+    """Send large syncs one after another, and yield after each."""
     bodies = itertools.cycle(sent)
     with socket.create_connection((str(client.base_url.host), client.base_url.port)) as connection:
         for _ in range(calls):
             _call(connection, "balancer/sync", next(bodies))
+            yield
 
 
 def _call(connection: socket.socket, hook: str, body: bytes) -> None:
