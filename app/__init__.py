@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The webhook: answers Metacontroller's hooks, keeps nothing of what it is asked."""
+"""The webhook: answers Metacontroller's hooks, keeps no state of its own."""

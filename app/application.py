@@ -42,7 +42,6 @@ def create(
     *,
     clock: Clock = utc_now,
     recorder: events.Recorder | None = None,
-    calls: call.Calls | None = None,
 ) -> fastapi.FastAPI:
     """Return the application. Raises SettingsError."""
     settings = settings or Settings()
@@ -53,15 +52,13 @@ def create(
     )
     keys = settings.keys
     large = worker.Worker()
-    calls = calls or call.Calls()
 
     def context() -> call.Call:
-        now = clock()
-        return call.Call(now=now, keys=keys, caught_up_at=calls.caught_up_at(now))
+        return call.Call(now=clock(), keys=keys)
 
     app = fastapi.FastAPI(
         title="l2-load-balancer webhook",
-        summary="Answers Metacontroller's hooks; keeps nothing of what it is asked.",
+        summary="Answers Metacontroller's hooks; keeps no state.",
         version=_version(),
         lifespan=_lifespan(recorder, large),
     )

@@ -3,7 +3,6 @@
 
 import dataclasses
 import datetime as dt
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,19 +33,13 @@ class Decision:
     told: tuple[events.Event, ...] = ()
 
 
-def decide(
-    seen: picture.Picture, *, now: dt.datetime, caught_up_at: dt.datetime | None = None
-) -> Decision:
-    """Return every child that should exist, and the balancer's status.
-
-    Until `caught_up_at` whoever is missing may only lack its label, and is not released.
-    """
+def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
+    """Return every child that should exist, and the balancer's status."""
     allowed, refused = _by_namespace(seen)
-    release_of = functools.partial(_release_moment, now=now, caught_up_at=caught_up_at)
     keeping = [
         children
         for children in wishes.kept(seen)
-        if (moment := release_of(children)) is None or moment > now
+        if not (children.missing and memory.released(children.observed, now=now))
     ]
     usable, overlaps = _usable_pool(seen)
     placement = _place(allowed, keeping, usable, seen)
@@ -70,10 +63,9 @@ def decide(
         for one in serving
         if one.outcome.shortfalls or absent.need_a_note(one, seen, now=now)
     }
+    release = _release_moment(now)
     staying = [
-        _unchanged(
-            children, outcomes[children.namespace, children.uid], release_after=release_of(children)
-        )
+        _unchanged(children, outcomes[children.namespace, children.uid], release)
         for children in keeping
     ]
     wanted = itertools.chain(*(one.children for one in serving), *staying)
@@ -91,7 +83,7 @@ def decide(
             ),
             now=now,
         ),
-        resync_after_s=_resync_after_s(absent, map(release_of, keeping), now=now),
+        resync_after_s=_resync_after_s(absent, keeping, now=now),
         left_alone=seen.left_alone,
         told=tuple(served.replaced(serving, now=now)),
     )
@@ -178,7 +170,7 @@ def _held(seen: picture.Picture) -> pool.Pool:
 
 
 def _unchanged(
-    children: wishes.Kept, outcome: model.Outcome, *, release_after: dt.datetime | None
+    children: wishes.Kept, outcome: model.Outcome, release: dt.datetime
 ) -> list[child.Child]:
     """Return the children as they were; only their lists follow the nodes.
 
@@ -190,32 +182,27 @@ def _unchanged(
             old,
             nodes=assigned.nodes,
             list_version=assigned.list_version,
-            release_after=release_after,
+            release_after=(old.release_after or release) if children.missing else None,
         )
         for assigned in outcome.assigned
         if (old := before.get(assigned.ordinal)) is not None and old.address == assigned.address
     ]
 
 
-def _release_moment(
-    children: wishes.Kept, *, now: dt.datetime, caught_up_at: dt.datetime | None
-) -> dt.datetime | None:
-    """Return when a missing Service's children go, in whole seconds; none if it is there."""
-    if not children.missing:
-        return None
-    moments = [o.child.release_after for o in children.observed if o.child.release_after]
-    moment = min(moments, default=now + dt.timedelta(seconds=RELEASE_AFTER_S))
-    if caught_up_at is not None:
-        moment = max(moment, caught_up_at)
-    whole = moment.astimezone(dt.UTC).replace(microsecond=0)
-    return whole if whole == moment else whole + dt.timedelta(seconds=1)
+def _release_moment(now: dt.datetime) -> dt.datetime:
+    whole = now.astimezone(dt.UTC).replace(microsecond=0)
+    return whole + dt.timedelta(seconds=RELEASE_AFTER_S + 1)
 
 
 def _resync_after_s(
-    absent: absences.Absences, releases: Iterable[dt.datetime | None], *, now: dt.datetime
+    absent: absences.Absences, keeping: Sequence[wishes.Kept], *, now: dt.datetime
 ) -> float:
     waits = [absent.look_again_s(now=now)]
-    waits += [max(1.0, math.ceil((moment - now).total_seconds())) for moment in releases if moment]
+    for children in keeping:
+        if children.missing:
+            moments = [o.child.release_after for o in children.observed if o.child.release_after]
+            left = [(moment - now).total_seconds() for moment in moments]
+            waits.append(max(1.0, math.ceil(min(left, default=RELEASE_AFTER_S + 1))))
     soonest = min(waits)
     return soonest if math.isfinite(soonest) else 0.0
 

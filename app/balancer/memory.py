@@ -2,10 +2,11 @@
 """The children that exist: all that the webhook remembers."""
 
 import dataclasses
+import datetime as dt
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -259,3 +260,10 @@ def _by_ordinal(observed: Observed) -> int:
 def _split(key: str) -> tuple[str, str]:
     namespace, _, name = key.rpartition("/")
     return namespace, name
+
+
+def released(observed: Iterable[Observed], *, now: dt.datetime) -> bool:
+    """Whether the time has passed after which a missing Service's children go."""
+    return any(
+        one.child.release_after is not None and one.child.release_after <= now for one in observed
+    )

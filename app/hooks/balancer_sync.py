@@ -16,7 +16,7 @@ REQUEST = msgspec.json.Decoder(hooks.CompositeSync)
 def respond(body: bytes, context: call.Call) -> call.Answer:
     """Answer one call. Raises HookError instead of answering from half of the picture."""
     seen = picture.read(hooks.split(REQUEST, body), context.keys)
-    decision = answer.decide(seen, now=context.now, caught_up_at=context.caught_up_at)
+    decision = answer.decide(seen, now=context.now)
     content: dict[str, Any] = {"children": decision.children, "status": decision.status}
     if decision.resync_after_s:
         content["resyncAfterSeconds"] = decision.resync_after_s

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from app import application, events, logs, settings
-from app.hooks import call
 from bench import requests
 from contract import names
 
@@ -27,17 +26,12 @@ def _quiet() -> None:
 class Clock:
     def __init__(self) -> None:
         self.now = NOW
-        # As of a process that has been called for long.
-        self.calls = call.Calls(since=NOW - dt.timedelta(hours=1), last=NOW)
 
     def __call__(self) -> dt.datetime:
         return self.now
 
-    def advance(self, seconds: float, *, called: bool = True) -> None:
-        """Let time pass, in which calls that do not matter came all along, or none came."""
+    def advance(self, seconds: float) -> None:
         self.now += dt.timedelta(seconds=seconds)
-        if called:
-            self.calls.last = self.now
 
     @property
     def text(self) -> str:
@@ -60,9 +54,7 @@ class Hooks:
         self.clock = clock
         recorder = Recorder()
         self.events = recorder.recorded
-        self.app = application.create(
-            chosen or settings.Settings(), clock=clock, recorder=recorder, calls=clock.calls
-        )
+        self.app = application.create(chosen or settings.Settings(), clock=clock, recorder=recorder)
         self.runner = asyncio.Runner()
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://webhook")

@@ -3,7 +3,6 @@ import json
 
 import pytest
 
-from app.hooks import call
 from bench import requests
 from contract import names
 
@@ -173,45 +172,6 @@ def test_the_moment_of_release_is_not_put_off_by_further_syncs(world):
         == moment
     )
     world.clock.advance(4)
-    world.sync_balancer("front")
-    assert world.children == {}
-
-
-@pytest.mark.parametrize("outage", ["the process is new", "no call came through", "clock set back"])
-def test_a_service_replaced_amid_an_outage_keeps_its_addresses_until_its_own_call(world, outage):
-    world.add(requests.service("web"), requests.service("api"))
-    world.settle()
-    before = world.addresses("shop/web")
-    label = world.services["shop/web"]["metadata"]["labels"].pop(names.SERVICE_BALANCER)
-    assert label == "front"
-    if outage == "the process is new":
-        world.clock.calls.since = world.clock.calls.last = None
-    else:
-        world.clock.advance(60 if outage == "no call came through" else -3600, called=False)
-    for _ in range(3):  # the balancer is synced first, and each time that it asks for
-        world.clock.advance(world.sync_balancer("front")["resyncAfterSeconds"] / 4)
-        assert len(world.children) == 6
-    world.settle()  # now the Service has its call
-    assert world.addresses("shop/web") == before
-    world.clock.advance(5)
-    world.settle()
-    assert world.addresses("shop/web") == before
-    assert not any(
-        names.CHILD_RELEASE_AFTER in c["metadata"]["annotations"] for c in world.children.values()
-    )
-
-
-def test_a_moment_of_release_from_before_an_outage_does_not_count_after_it(world):
-    world.add(requests.service("web"))
-    world.settle()
-    del world.services["shop/web"]
-    world.sync_balancer("front")
-    world.clock.advance(60, called=False)
-    assert world.sync_balancer("front")["resyncAfterSeconds"] == call.CATCH_UP_S
-    world.clock.advance(call.CATCH_UP_S - 1)
-    assert world.sync_balancer("front")["resyncAfterSeconds"] == 1
-    assert len(world.children) == 3
-    world.clock.advance(1)
     world.sync_balancer("front")
     assert world.children == {}
 
