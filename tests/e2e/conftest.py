@@ -68,19 +68,44 @@ def user(lab: inside.Lab, request: pytest.FixtureRequest, balancer: people.Balan
 @pytest.fixture
 def unguarded(lab: inside.Lab) -> Iterator[None]:
     """The time before the chart's admission policies: what they refuse may have been there."""
-    kind = "validatingadmissionpolicybindings"
-    bindings = [item for item in lab.items(kind) if item["metadata"]["name"].startswith("l2lb-")]
     # The one that is asked about goes last and comes last.
-    bindings.sort(key=lambda item: item["metadata"]["name"] == "l2lb-annotations")
+    with _unbound(lab, "validatingadmissionpolicybindings", last="l2lb-annotations"):
+        inside.until(lambda: _may_write_nonsense(lab), "a wrong annotation is not refused any more")
+        yield
+    inside.until(lambda: not _may_write_nonsense(lab), "a wrong annotation is refused again")
+
+
+@pytest.fixture
+def unmirrored(lab: inside.Lab) -> Iterator[None]:
+    """A Kubernetes before 1.36: no policy writes the label that mirrors the annotation."""
+    if not _is_mirrored(lab):
+        yield
+        return
+    with _unbound(lab, "mutatingadmissionpolicybindings"):
+        inside.until(lambda: not _is_mirrored(lab), "the label is not written any more")
+        yield
+    inside.until(lambda: _is_mirrored(lab), "the label is written again")
+
+
+@contextlib.contextmanager
+def _unbound(lab: inside.Lab, kind: str, last: str = "") -> Iterator[None]:
+    """Have our policies of a kind in force for nobody."""
+    bindings = [item for item in lab.items(kind) if item["metadata"]["name"].startswith("l2lb-")]
+    bindings.sort(key=lambda item: item["metadata"]["name"] == last)
     for binding in bindings:
         for field in ("creationTimestamp", "generation", "resourceVersion", "uid"):
             binding["metadata"].pop(field, None)
         lab.kubectl("delete", kind, binding["metadata"]["name"])
-    inside.until(lambda: _may_write_nonsense(lab), "a wrong annotation is not refused any more")
     yield
     for binding in bindings:
         lab.kubectl("create", "-f", "-", standard_input=json.dumps(binding))
-    inside.until(lambda: not _may_write_nonsense(lab), "a wrong annotation is refused again")
+
+
+def _is_mirrored(lab: inside.Lab) -> bool:
+    service = people.User(lab, "default", "nobody").manifest("mirrored")
+    words = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+    made = json.loads(lab.kubectl(*words, standard_input=json.dumps(service)))
+    return names.SERVICE_BALANCER in made["metadata"].get("labels", {})
 
 
 def _may_write_nonsense(lab: inside.Lab) -> bool:

@@ -28,7 +28,10 @@ def written(user: people.User, name: str, *addresses: str) -> None:
     user.lab.kubectl(*words, "-p", json.dumps(patch))
 
 
-def test_a_replace_that_wipes_the_label_changes_no_address(lab, user, block):
+@pytest.mark.parametrize("mirror", ["policy", "hook"])
+def test_a_replace_that_wipes_the_label_changes_no_address(lab, user, block, mirror, request):
+    if mirror == "hook":
+        request.getfixturevalue("unmirrored")
     user.serve("web", count="3")
     user.gets("web", block.v4(1), block.v4(2), block.v4(3))
     before = {item["metadata"]["uid"] for item in user.children("web")}
