@@ -30,10 +30,13 @@ JUDGED = (f"speaker-{soak_plan.SPARED}", "webhook")  # without them a soak says 
 class Soak:
     """One soak in the lab that this process runs in."""
 
-    def __init__(self, lab: inside.Lab, on: stage.Stage, seen: wire.Wire) -> None:
+    def __init__(
+        self, lab: inside.Lab, on: stage.Stage, seen: wire.Wire, beside: wire.Wire
+    ) -> None:
         self._lab = lab
         self._stage = on
         self._seen = seen
+        self._beside = beside
         self._switch = switch.Switch(lab)
         self._programs = programs.Programs(lab)
         self._upstream = upstream.Upstream(lab)
@@ -47,7 +50,7 @@ class Soak:
             if time.monotonic() >= until:
                 return
             self._do(step)
-            right = trial.until_right(self._stage, self._seen)
+            right = trial.until_right(self._stage, self._seen, self._beside)
             if right.wrong:
                 raise AssertionError(f"step {step}: {right.wrong}")
             self.steps = step.number
@@ -132,22 +135,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _say(f"seed {seed}, {chosen.minutes:g} minutes; Metacontroller: {lab.metacontroller}")
     with prepared(lab) as on:
         wrong: list[str] = []
-        with wire.watched(on.addresses, every_s=ASK_EVERY_S) as seen:
-            soak = Soak(lab, on, seen)
+        with (
+            wire.watched(on.addresses, every_s=ASK_EVERY_S) as seen,
+            wire.watched(on.beside, every_s=trial.BESIDE_EVERY_S) as beside,
+        ):
+            soak = Soak(lab, on, seen, beside)
             try:
                 soak.run(seed, chosen.minutes * 60)
             except (AssertionError, TimeoutError, inside.CommandError, errors.LabError) as error:
                 wrong.append(str(error))
-    wrong += [
-        f"{address}: {', '.join(foreign)} answered, which is no balancer node"
-        for address, one in seen.seen.items()
-        if (foreign := on.foreign(one.macs))
-    ]
-    wrong += [
-        f"{address}: two nodes answered for {one.doubled_s} s in all"
-        for address, one in seen.seen.items()
-        if one.doubled_s > matrix.DOUBLED_S * max(1, soak.steps)
-    ]
+    most_s = matrix.DOUBLED_S * max(1, soak.steps)
+    wrong += trial.strangers_and_doubles(on, {**seen.seen, **beside.seen}, most_s=most_s)
     grown = dict(soak.growths.judged())
     wrong += soak.growths.unjudged(JUDGED)
     wrong += [f"{name} grows: {growth}" for name, growth in grown.items() if not growth.flat]

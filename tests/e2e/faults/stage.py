@@ -16,6 +16,8 @@ BACKEND_ADDRESS = "10.77.0.15"
 SERVICE = "web"
 COUNT = 2  # of each family
 POOLS = ("10.77.0.130-10.77.0.239", "fd77::1000-fd77::10ff")
+SMALL_POOL = ("10.77.0.240-10.77.0.241",)  # of a second balancer, where a row makes one
+OURS = tuple(f"10.77.0.{last}" for last in range(130, 242))  # all that Services of rows may get
 # Instead of 30 s, so that rows end sooner; taking over does not depend on it.
 FAILBACK_DELAY_S = 1.0
 FAILBACK_DELAY = f"{FAILBACK_DELAY_S:g}s"
@@ -174,6 +176,23 @@ class Stage:
         if (shown := sorted(self.user.ingress(SERVICE))) != wanted:
             said = f"the Service shows {', '.join(shown)} and not {', '.join(wanted)}"
         return wire, said
+
+    @property
+    def beside(self) -> Sequence[str]:
+        """The addresses that other Services than the standing one may get."""
+        return [address for address in OURS if address not in self.addresses]
+
+    def stray(self, now: Mapping[str, frozenset[str]]) -> str:
+        """Return a sentence if somebody answers for an address that no Service has."""
+        answered = {address: macs for address, macs in now.items() if macs}
+        if not answered:
+            return ""
+        selector = f"{names.PROXY_NAME_LABEL}={names.PROXY_NAME}"
+        listed = self.lab.items("services", "--all-namespaces", "-l", selector)
+        given = {str(child.decode(item).address) for item in listed}
+        stray = sorted(answered.keys() - given)
+        who = sorted({self.machine_of(mac) for address in stray for mac in answered[address]})
+        return f"{', '.join(stray)} answered by {', '.join(who)}: no child has it" if stray else ""
 
     def foreign(self, macs: Iterable[str]) -> list[str]:
         """Return who of these is no balancer node, by name where it is a node at all.

@@ -12,7 +12,6 @@ from tests.e2e import people
 from tests.e2e.faults import matrix, stage, trial, wire
 
 MANY = [f"one-of-many-{number}" for number in range(100)]
-SMALL_POOL = ("10.77.0.240-10.77.0.241",)
 QUIET_S = 1.5
 
 
@@ -20,7 +19,10 @@ QUIET_S = 1.5
 def small(prepared: stage.Stage) -> Iterator[people.Balancer]:
     """A second balancer, of two addresses."""
     made = people.Balancer(
-        prepared.lab, SMALL_POOL, selector={prepared.label: ""}, failbackDelay=stage.FAILBACK_DELAY
+        prepared.lab,
+        stage.SMALL_POOL,
+        selector={prepared.label: ""},
+        failbackDelay=stage.FAILBACK_DELAY,
     )
     yield made
     made.delete()
@@ -95,20 +97,17 @@ def test_two_services_ask_for_one_address(row: trial.Trial, other: people.User) 
 )
 def test_an_annotation_flaps(row: trial.Trial, other: people.User) -> None:
     with row.running(hurts=()):
-        with wire.watched(("10.77.0.240", "10.77.0.241")) as flapping:
-            other.serve("flaps", count="2")
-            other.addresses("flaps", 2)
-            for _ in range(3):
-                other.annotate("flaps", names.SERVICE_BALANCER, None)
-                time.sleep(1.0)
-                other.annotate("flaps", names.SERVICE_BALANCER, other.balancer)
-                time.sleep(1.0)
-            other.addresses("flaps", 2)
-            other.holders("flaps", 2)
-            other.delete("flaps")
-            other.loses_all("flaps")
-        assert not [who for one in flapping.seen.values() for who in row.stage.foreign(one.macs)]
-        assert all(one.doubled_s <= row.row.doubled_s for one in flapping.seen.values())
+        other.serve("flaps", count="2")
+        other.addresses("flaps", 2)
+        for _ in range(3):
+            other.annotate("flaps", names.SERVICE_BALANCER, None)
+            time.sleep(1.0)
+            other.annotate("flaps", names.SERVICE_BALANCER, other.balancer)
+            time.sleep(1.0)
+        other.addresses("flaps", 2)
+        other.holders("flaps", 2)
+        other.delete("flaps")
+        other.loses_all("flaps")
 
 
 @matrix.row(

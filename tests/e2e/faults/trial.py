@@ -17,6 +17,7 @@ from tests.e2e.faults import matrix, programs, stage, wire
 STEADY_S = 0.6  # that everything is seen to work before the fault
 CONNECT_EVERY_S = 0.04
 LOOK_EVERY_S = 0.1
+BESIDE_EVERY_S = 0.25  # a hundred addresses, most of which nobody has
 STARVED = 0.05  # of the time; an idle machine has speakers wait for less than a hundredth
 CONTROL_WITHIN_S = 1.0
 ENOUGH = 2  # looks in a row at which all was right
@@ -132,8 +133,11 @@ class Trial:
         self, result: Result, hurts: Iterable[str] | None, strangers: frozenset[str]
     ) -> Iterator[Watched]:
         addresses = self.stage.addresses
-        with wire.watched(addresses) as seen:
-            if wrong := until_right(self.stage, seen).wrong:
+        with (
+            wire.watched(addresses) as seen,
+            wire.watched(self.stage.beside, every_s=BESIDE_EVERY_S) as beside,
+        ):
+            if wrong := until_right(self.stage, seen, beside).wrong:
                 raise AssertionError(f"before the fault: {wrong}")
             held = {one.address: one.nodes[0] for one in self.stage.children()}
             hurt = {held[addresses[0]]} if hurts is None else set(hurts)
@@ -146,7 +150,7 @@ class Trial:
                 watched = Watched(self.stage, seen, held, hurt)
                 yield watched
                 ended = time.monotonic()
-                right = until_right(self.stage, seen)
+                right = until_right(self.stage, seen, beside)
                 lasted_s = time.monotonic() - began
                 waited = _waited(delays, _run_delays_s(), lasted_s)
         lost = [address for address in addresses if held[address] in hurt]
@@ -158,7 +162,11 @@ class Trial:
             **_of_connections(connections, lost),
             **self._of_wire(seen.seen, lost),
         }
-        result.broken += self._broken(seen.seen, result.measured, strangers)
+        result.broken += strangers_and_doubles(
+            self.stage, {**seen.seen, **beside.seen}, strangers, most_s=self.row.doubled_s
+        )
+        if failed := result.measured["failed_elsewhere"]:
+            result.broken.append(f"{failed} connections failed to addresses whose nodes were well")
         result.broken += silences(self.row, seen.seen, lost)
         for claim in watched.claims:
             result.broken += claim.broken(seen.seen, self.stage.machine_of)
@@ -180,24 +188,6 @@ class Trial:
                 for address, one in seen.items()
             },
         }
-
-    def _broken(
-        self,
-        seen: Mapping[str, wire.Seen],
-        measured: Mapping[str, Any],
-        strangers: frozenset[str],
-    ) -> Iterator[str]:
-        """Return every invariant that did not hold."""
-        for address, one in seen.items():
-            if foreign := self.stage.foreign(one.macs - strangers):
-                yield f"{address} was answered by {', '.join(foreign)}, which is no balancer node"
-            if one.doubled_s > self.row.doubled_s:
-                yield (
-                    f"{address} was answered by two nodes for {one.doubled_s} s in all, "
-                    f"{self.row.doubled_s:g} s at most"
-                )
-        if failed := measured["failed_elsewhere"]:
-            yield f"{failed} connections failed to addresses whose nodes were well"
 
 
 @contextlib.contextmanager
@@ -240,12 +230,16 @@ class Right:
     wrong: str = ""
 
 
-def until_right(on: stage.Stage, seen: wire.Wire) -> Right:
-    """Wait until desired and observed are one, at several looks in a row."""
+def until_right(on: stage.Stage, seen: wire.Wire, beside: wire.Wire) -> Right:
+    """Wait until desired and observed are one, at several looks in a row.
+
+    `beside` watches the addresses that the standing Service has not.
+    """
     began = time.monotonic()
     good, wire_s = 0, math.inf
     while True:
         on_wire, said = on.wrong(seen.now())
+        on_wire = on_wire or on.stray(beside.now())
         now_s = time.monotonic() - began
         wire_s = math.inf if on_wire else min(wire_s, now_s)
         good = 0 if on_wire or said else good + 1
@@ -255,6 +249,27 @@ def until_right(on: stage.Stage, seen: wire.Wire) -> Right:
             wrong = f"not right again after {stage.RIGHT_WITHIN_S:g} s: {on_wire or said}"
             return Right(round(min(wire_s, now_s), 1), round(now_s, 1), wrong)
         time.sleep(LOOK_EVERY_S)
+
+
+def strangers_and_doubles(
+    on: stage.Stage,
+    seen: Mapping[str, wire.Seen],
+    strangers: frozenset[str] = frozenset(),
+    *,
+    most_s: float,
+) -> Iterator[str]:
+    """Return a sentence for each address that somebody answered who may not, or two for too long.
+
+    `strangers` are MACs that may; `most_s` is how long two may answer, all in all.
+    """
+    for address, one in seen.items():
+        if foreign := on.foreign(one.macs - strangers):
+            yield f"{address} was answered by {', '.join(foreign)}, which is no balancer node"
+        if one.doubled_s > most_s:
+            yield (
+                f"{address} was answered by two nodes for {one.doubled_s} s in all, "
+                f"{most_s:g} s at most"
+            )
 
 
 def excuse(row: matrix.Row, seen: Mapping[str, wire.Seen], result: Result) -> None:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
+import ipaddress
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.faults import delay, matrix, stage, trial, wire
+from tests.unit.explain import scenes
 
 
 def result(address: str, *failed_at: float, gap_s: float = 0.04) -> dict[str, Any]:
@@ -123,17 +126,57 @@ def test_a_change_of_holder_breaks_a_calm_row_and_is_excused_on_a_starved_machin
     assert (free.broken, free.excused) == ([], [])
 
 
+class Lab:
+    """As much of a lab as a stage needs without the cluster."""
+
+    def __init__(self, *children: dict[str, Any]) -> None:
+        self.children = children
+
+    def nodes(self) -> list[str]:
+        return [*stage.NODES, stage.BACKEND]
+
+    def run(self, node: str, *argv: str) -> str:
+        return f"mac of {node}\n"
+
+    def items(self, kind: str, *argv: str) -> Sequence[dict[str, Any]]:
+        return self.children
+
+
+def stage_of(*children: dict[str, Any]) -> stage.Stage:
+    return stage.Stage(Lab(*children), "some")  # type: ignore[arg-type] # enough of a lab
+
+
 def test_an_answer_by_the_node_that_carries_the_pods_is_foreign_as_a_strangers_is() -> None:
-    class Lab:
-        def nodes(self) -> list[str]:
-            return [*stage.NODES, stage.BACKEND]
-
-        def run(self, node: str, *argv: str) -> str:
-            return f"mac of {node}\n"
-
-    on = stage.Stage(Lab(), "some")  # type: ignore[arg-type] # as much of a lab as it needs
+    on = stage_of()
     assert on.foreign(["mac of node-1", "mac of node-4"]) == []
     assert on.foreign(["mac of node-1", "mac of node-5", "another"]) == ["another", "node-5"]
+
+
+def test_whoever_answers_for_an_address_that_no_child_has_is_found() -> None:
+    on = stage_of(scenes.child_of(address=ipaddress.ip_address("10.77.0.131")))
+    now = {
+        "10.77.0.130": frozenset[str](),
+        "10.77.0.131": frozenset({"mac of node-1"}),
+        "10.77.0.132": frozenset({"mac of node-2"}),
+    }
+    assert on.stray(now) == "10.77.0.132 answered by node-2: no child has it"
+    del now["10.77.0.132"]
+    assert on.stray(now) == ""
+
+
+def test_an_address_that_two_answer_for_too_long_or_a_stranger_breaks_a_row() -> None:
+    on = stage_of()
+    one, two, other = "mac of node-1", "mac of node-2", "a strangers mac"
+    seen = {
+        "well": seen_by((5, {one}), (1, {one, two}), (5, {two})),
+        "doubled": seen_by((5, {one}), (2, {one, two}), (5, {two})),
+        "taken": seen_by((5, {one}), (1, {other})),
+    }
+    assert list(trial.strangers_and_doubles(on, seen, most_s=1.0)) == [
+        "doubled was answered by two nodes for 2.0 s in all, 1 s at most",
+        "taken was answered by a strangers mac, which is no balancer node",
+    ]
+    assert list(trial.strangers_and_doubles(on, seen, frozenset({other}), most_s=2.0)) == []
 
 
 def test_a_claim_is_broken_by_whoever_else_answered_meanwhile_and_by_nobody() -> None:
