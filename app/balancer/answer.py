@@ -144,8 +144,8 @@ def _by_namespace(
 def _usable_pool(seen: picture.Picture) -> tuple[pool.Pool, dict[str, pool.Pool]]:
     """Return what the balancer may give, and what older ones own of it, by their names.
 
-    While the pool cannot be read, or an older balancer's, which may own any of it, everybody keeps
-    what they have and nobody gets anything.
+    While the pool cannot be read, or an older balancer's, which may own any of it, it is what
+    children have: everybody keeps theirs, and whoever waits gets what one of them gives up at most.
     """
     wanted = seen.balancer.addresses
     if wanted is None:
