@@ -67,13 +67,8 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             time.sleep(SETTLE_S)
             numbers = range(present + 1, present + 1 + options.samples(SAMPLES))
             for one in able:
-                taken = []
                 with place.alone(one, everybody):
-                    for number in numbers:
-                        seen = announce.sample(place, one, number, asked_for_s=ASKED_FOR_S)
-                        taken.append(seen.answer_ms)
-                        scenario.say(f"beside {size}, {one.name}: {seen}")
-                rows.append(report.Row(row_name(size), one.name, "ms", tuple(taken)))
+                    rows.append(_measured(place, one, size, numbers))
             present = numbers.stop - 1
         rows += [
             report.Row.missing("create to first answer", one.name, one.missing)
@@ -81,6 +76,27 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             if one.missing is not None
         ]
     return rows
+
+
+def _measured(
+    place: world.World, one: contender.Contender, size: int, numbers: Sequence[int]
+) -> report.Row:
+    """Create the Services of these numbers one after another; say of how many nobody answered."""
+    taken: list[float] = []
+    unanswered = 0
+    for number in numbers:
+        try:
+            seen = announce.sample(place, one, number, asked_for_s=ASKED_FOR_S)
+        except TimeoutError as error:
+            unanswered += 1
+            scenario.say(f"beside {size}, {one.name}: {error}")
+        else:
+            taken.append(seen.answer_ms)
+            scenario.say(f"beside {size}, {one.name}: {seen}")
+    note = f"{unanswered} more had no answer within {ASKED_FOR_S:g} s" if unanswered else ""
+    if not taken:
+        return report.Row.missing(row_name(size), one.name, note)
+    return report.Row(row_name(size), one.name, "ms", tuple(taken), note=note)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

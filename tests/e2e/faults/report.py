@@ -48,7 +48,8 @@ Pods. The fail-back delay is 1 s instead of 30 s, so that rows end sooner; takin
 depend on it. What lasts longer runs in `make soak` alone.
 
 All along a client opens a new connection to every address each 40 ms, and a witness behind the
-client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
+client's port asks by ARP and NDP who has it each 20 ms. Another one asks each 0.25 s for every
+other IPv4 address that a Service of a row may get. A row is *kept* if
 
 - nobody answered for an address but the nodes of its list, which are the four: not the fifth node
   either, nor anybody else, unless the fault is that somebody does;
@@ -61,7 +62,8 @@ client's port asks by ARP and NDP who has it each 20 ms. A row is *kept* if
   did not: the lab's own losses are excused, and said;
 - no address changed its holder where that is among what must not happen, unless the machine let a
   speaker wait for its processor for more than {starved:.0%} of the time, which is said too;
-- in the end each address was answered by its preferred node alone, and the statuses said so.
+- in the end each address was answered by its preferred node alone, and the statuses said so; and
+  nobody answered for an address that no Service has.
 
 | column | what it is |
 | --- | --- |
