@@ -336,6 +336,10 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 
+NAMED: Json = {"annotations": {MIRROR: "front"}}
+OURS: Json = {**NAMED, "type": "LoadBalancer"}
+
+
 class Mirror:
     """What becomes of the label when somebody writes a Service."""
 
@@ -369,13 +373,8 @@ def mirror(stage: Stage) -> Mirror:
     if not mirrors(stage.lab):
         pytest.skip("this Kubernetes has no MutatingAdmissionPolicy: 1.36 is the first")
     made = Mirror(stage)
-    asked = {"annotations": {MIRROR: "front"}, "type": "LoadBalancer"}
-    inside.until(lambda: made.created(**asked) == "front", "l2lb-mirror is in force")
+    inside.until(lambda: made.created(**OURS) == "front", "l2lb-mirror is in force")
     return made
-
-
-NAMED = {"annotations": {MIRROR: "front"}}
-OURS = {**NAMED, "type": "LoadBalancer"}
 
 
 @pytest.mark.parametrize(
