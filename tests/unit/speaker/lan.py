@@ -184,18 +184,19 @@ class Client:
         if isinstance(address, ipaddress.IPv4Address):
             claim = {"op": 1, "hwsrc": self.mac, "psrc": "192.0.2.99", "pdst": str(address)}
             ethernet = l2.Ether(src=self.mac, dst="ff:ff:ff:ff:ff:ff")
-            question = bytes(ethernet / l2.ARP(**(claim | fields)))
-            for _ in range(times):
-                self.arp.send(question)
+            sock, question = self.arp, bytes(ethernet / l2.ARP(**(claim | fields)))
         else:
-            self.ndp.send(
+            sock, question = (
+                self.ndp,
                 bytes(
                     l2.Ether(src=self.mac, dst="33:33:ff:00:00:10")
                     / inet6.IPv6(src="2001:db8::99", dst="ff02::1:ff00:10", hlim=255)
                     / inet6.ICMPv6ND_NS(tgt=str(address))
                     / inet6.ICMPv6NDOptSrcLLAddr(lladdr=self.mac)
-                )
+                ),
             )
+        for _ in range(times):
+            sock.send(question)
 
     async def answered(self, address: pool.Address) -> str:
         """Return the MAC that answers the client's question."""
