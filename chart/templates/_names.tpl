@@ -152,6 +152,11 @@ spec:
   {{- end }}
 {{- end }}
 
+{{/* What the name of a balancer matches in an annotation, as a regular expression: a label's value can carry it. */}}
+{{- define "l2lb.balancerName" -}}
+^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$
+{{- end }}
+
 {{/* All annotation keys in force, as a JSON list. */}}
 {{- define "l2lb.allKeys" -}}
 {{- $all := list -}}
