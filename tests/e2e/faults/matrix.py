@@ -13,6 +13,7 @@ RESULTS = Path(__file__).resolve().parents[3] / "dist" / "faults"
 SOAK = RESULTS.with_name("faults-soak.json")
 DOUBLED_S = 0.5  # two may answer for so long in a row of the matrix, all in all
 FAIL_OVER_S = 1.0  # nobody may answer for so long at an address that may be lost: 0.25 s, and room
+ANEW_S = 5.0  # likewise from a speaker's start on: 3 s of care for what others have, and room
 LAPSE_S = 0.5  # likewise at any other address, which nobody has a cause to leave: room alone
 GROUPS = ("speaker", "node", "network", "control_plane", "users")  # test_<group>.py, in order
 
@@ -24,7 +25,9 @@ class Row:
     `doubled_s` bounds how long two nodes answer for an address, all in all, and `two` says why it
     may be longer than usual. `silent_s` bounds how long nobody answers for an address that may be
     lost, `silent_elsewhere_s` for any other one: connections do not tell, as a client that knows
-    the holder's MAC asks nobody. In a `calm` row no address changes its holder. A `long` row runs
+    the holder's MAC asks nobody. In a row with `starts` nobody is left who could take over: both
+    count from when the first speaker that stays up has started, which is the machine's time and
+    not ours. In a `calm` row no address changes its holder. A `long` row runs
     only where the environment has `FAULTS=all`.
     """
 
@@ -36,6 +39,7 @@ class Row:
     calm: bool = False
     silent_s: float = FAIL_OVER_S
     silent_elsewhere_s: float = LAPSE_S
+    starts: bool = False
     long: bool = False
     group: str = ""
 

@@ -2,6 +2,7 @@
 """What can go wrong with a program, done to those of the lab and undone."""
 
 import contextlib
+import datetime as dt
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ Json = dict[str, Any]
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 KEYS_DIR = ("--keys-dir", "/etc/l2lb/keys")  # as speaker/settings.py has them
+STARTED = '"event": "started"'
 CACHE_FILE = ("--cache-file", "/run/l2lb/speaker.json")
 
 
@@ -96,6 +98,21 @@ def running(module: str) -> list[int]:
                 if words[1:3] == ["-m", module]:
                     found.append(int(folder.name))
     return found
+
+
+def first_started(logs: Path, since: float) -> float | None:
+    """Return when the first of the speakers started that stay up; none has since: None.
+
+    A speaker that started more than once stays up from the last time on. Reads their logs; times
+    are in seconds since the epoch.
+    """
+    lasting = []
+    for log in logs.rglob("*_speaker.log"):
+        lines = (json.loads(line) for line in log.read_text().splitlines() if STARTED in line)
+        times = [dt.datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines]
+        if times and times[-1] > since:
+            lasting.append(times[-1])
+    return min(lasting, default=None)
 
 
 class Speaker:

@@ -121,7 +121,11 @@ def page(
     for group in matrix.GROUPS:
         mine = [row for row in rows if row.group == group]
         lines = [_line(row, results.get(row.slug)) for row in mine]
-        notes = [f"- {row.fault}: {note}.\n" for row in mine for note in _notes(row)]
+        notes = [
+            f"- {row.fault}: {note}.\n"
+            for row in mine
+            for note in _notes(row, results.get(row.slug, {}))
+        ]
         sections.append("".join([f"## {TITLES[group]}\n\n", _markdown(lines), "\n", *notes]))
     sections.append(_circumstances([results[row.slug] for row in rows if row.slug in results]))
     if soaked is not None:
@@ -171,14 +175,17 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _notes(row: matrix.Row) -> Iterator[str]:
+def _notes(row: matrix.Row, result: Mapping[str, Any]) -> Iterator[str]:
     """Return what a row is allowed that others are not."""
+    anew = " from when the first speaker has started that stays up" if row.starts else ""
+    if "started_s" in result:
+        anew += f", which was {result['started_s']:.1f} s after the fault began"
     if row.doubled_s != matrix.DOUBLED_S:
         yield f"two may answer for {row.doubled_s:g} s: {row.two}"
     if row.silent_s != matrix.FAIL_OVER_S:
-        yield f"nobody may answer for {row.silent_s:g} s"
+        yield f"nobody may answer for {row.silent_s:g} s{anew}"
     if row.silent_elsewhere_s != matrix.LAPSE_S:
-        yield f"nobody may answer for {row.silent_elsewhere_s:g} s, though no node is struck"
+        yield f"nobody may answer for {row.silent_elsewhere_s:g} s{anew}, though no node is struck"
 
 
 def _moves(holders: Mapping[str, Sequence[str]]) -> Iterator[str]:

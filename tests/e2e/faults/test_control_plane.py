@@ -55,7 +55,8 @@ def test_the_api_server_is_down_for_a_minute(
     "API server down; every speaker killed at the same time, and started again meanwhile",
     may="new connections of clients that ask for an address, until the first speaker is back",
     never="a connection of a client that knows where the address is; two holders",
-    silent_elsewhere_s=10.0,  # a start, 2 s in which the API server may answer, and 3 s of care
+    silent_elsewhere_s=matrix.ANEW_S + 2.0,  # in which the API server may answer
+    starts=True,
 )
 def test_all_speakers_are_killed_without_the_api_server(
     row: trial.Trial, programs: processes.Programs, upstream: way.Upstream

@@ -114,7 +114,8 @@ def test_two_nodes_lose_their_power(row: trial.Trial) -> None:
     "All balancer nodes lose their power and come back",
     may="every connection, until the first node is back",
     never="the addresses, the nodes they belong to",
-    silent_s=15.0,  # four nodes start at once
+    silent_s=matrix.ANEW_S,
+    starts=True,
 )
 def test_all_nodes_restart(row: trial.Trial) -> None:
     with row.running(hurts=stage.NODES), contextlib.ExitStack() as off:

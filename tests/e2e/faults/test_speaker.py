@@ -64,7 +64,8 @@ def test_a_speaker_is_killed_in_a_hand_over(row: trial.Trial, programs: processe
     "Restart storm: one speaker after the other killed and started, twice round",
     may="new connections of clients that ask for an address, until speakers stay up",
     never="a connection of a client that knows where the address is; two holders",
-    silent_s=8.0,  # two rounds of 2 s, a start, and 3 s of care for what others may have
+    silent_s=matrix.ANEW_S,
+    starts=True,
 )
 def test_speakers_restart_again_and_again(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running(hurts=stage.NODES):
@@ -79,7 +80,8 @@ def test_speakers_restart_again_and_again(row: trial.Trial, programs: processes.
     "Every speaker killed at the same time, and started again",
     may="new connections of clients that ask for an address, until the first speaker is back",
     never="a connection of a client that knows where the address is; two holders",
-    silent_elsewhere_s=6.0,  # a start, and 3 s in which nobody takes what another may have
+    silent_elsewhere_s=matrix.ANEW_S,
+    starts=True,
 )
 def test_all_speakers_are_killed(row: trial.Trial, programs: processes.Programs) -> None:
     with row.running(hurts=()), programs.killed(*(f"speaker-{node}" for node in stage.NODES)):

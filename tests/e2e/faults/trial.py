@@ -147,6 +147,7 @@ class Trial:
             with self.stage.outside.watch(targets, every_s=CONNECT_EVERY_S) as connections:
                 time.sleep(STEADY_S)
                 began, delays = time.monotonic(), _run_delays_s()
+                since = time.time()
                 watched = Watched(self.stage, seen, held, hurt)
                 yield watched
                 ended = time.monotonic()
@@ -167,12 +168,23 @@ class Trial:
         )
         if failed := result.measured["failed_elsewhere"]:
             result.broken.append(f"{failed} connections failed to addresses whose nodes were well")
-        result.broken += silences(self.row, seen.seen, lost)
+        started_s = 0.0
+        if self.row.starts:
+            started_s = self._started_s(since)
+            result.measured["started_s"] = started_s
+        result.broken += silences(self.row, seen.seen, lost, started_s=started_s)
         for claim in watched.claims:
             result.broken += claim.broken(seen.seen, self.stage.machine_of)
         if right.wrong:
             result.broken.append(right.wrong)
         excuse(self.row, seen.seen, result)
+
+    def _started_s(self, since: float) -> float:
+        """Return how long after a fault's begin a speaker had started that stayed up."""
+        started = programs.first_started(self.stage.lab.directory / "logs", since)
+        if started is None:
+            raise AssertionError("no speaker has started since the fault began")
+        return round(started - since, 2)
 
     def _of_wire(self, seen: Mapping[str, wire.Seen], lost: Collection[str]) -> Json:
         here = [one.silent_s for address, one in seen.items() if address in lost]
@@ -290,11 +302,18 @@ def excuse(row: matrix.Row, seen: Mapping[str, wire.Seen], result: Result) -> No
 
 
 def silences(
-    row: matrix.Row, seen: Mapping[str, wire.Seen], lost: Collection[str]
+    row: matrix.Row,
+    seen: Mapping[str, wire.Seen],
+    lost: Collection[str],
+    *,
+    started_s: float = 0.0,
 ) -> Iterator[str]:
-    """Return a sentence for each address for which nobody answered for longer than the row says."""
+    """Return a sentence for each address for which nobody answered for longer than the row says.
+
+    `started_s` is how long it took until a speaker was there again, where the row has none.
+    """
     for address, one in seen.items():
-        most_s = row.silent_s if address in lost else row.silent_elsewhere_s
+        most_s = started_s + (row.silent_s if address in lost else row.silent_elsewhere_s)
         if one.silent_s > most_s:
             yield f"nobody answered for {address} for {one.silent_s} s, {most_s:g} s at most"
 

@@ -77,6 +77,16 @@ def test_a_row_says_how_long_nobody_may_answer_where_that_is_not_as_usual(
     assert "- another" not in text
 
 
+def test_a_row_in_which_speakers_start_anew_says_from_when_silence_counts(
+    result: dict[str, Any],
+) -> None:
+    row = matrix.Row("a fault", "a", "b", silent_s=4.0, starts=True, group="node")
+    anew = "nobody may answer for 4 s from when the first speaker has started that stays up"
+    assert f"- a fault: {anew}.\n" in report.page([row], {row.slug: result}, None)
+    text = report.page([row], {row.slug: result | {"started_s": 2.34}}, None)
+    assert f"- a fault: {anew}, which was 2.3 s after the fault began.\n" in text
+
+
 def test_a_row_that_was_not_kept_says_how(result: dict[str, Any]) -> None:
     row = next(matrix.rows())
     broken = result | {"broken": ["10.77.0.130 was answered by two nodes for 3 s"]}

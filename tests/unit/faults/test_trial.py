@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import datetime as dt
 import ipaddress
 import json
 import socket
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.faults import delay, matrix, stage, trial, wire
+from tests.e2e.faults import delay, matrix, programs, stage, trial, wire
 from tests.unit.explain import scenes
 
 
@@ -62,6 +63,33 @@ def test_silence_breaks_a_row_where_it_lasts_for_longer_than_the_row_says() -> N
     assert list(trial.silences(row, seen, [])) == [
         "nobody answered for struck for 29.0 s, 2 s at most"
     ]
+
+
+def test_where_nobody_is_left_silence_counts_from_when_a_speaker_has_started() -> None:
+    row = matrix.Row("a fault", "a", "b", silent_elsewhere_s=5.0, starts=True)
+    seen = {"x": seen_by((5, {"a"}), (29, set()), (5, {"b"}))}
+    assert list(trial.silences(row, seen, [], started_s=24.0)) == []
+    assert list(trial.silences(row, seen, [], started_s=23.5)) == [
+        "nobody answered for x for 29.0 s, 28.5 s at most"
+    ]
+
+
+def test_the_first_speaker_that_started_and_stays_up_is_found_in_the_logs(tmp_path: Path) -> None:
+    def log(node: str, *seconds: int) -> None:
+        lines = [
+            json.dumps({"event": event, "timestamp": f"2026-11-29T00:00:{second:02}Z"})
+            for second in seconds
+            for event in ("started", "holder")
+        ]
+        (tmp_path / node).mkdir(exist_ok=True)
+        (tmp_path / node / "system_pod_speaker.log").write_text("\n".join([*lines, "# noise"]))
+
+    began = dt.datetime.fromisoformat("2026-11-29T00:00:10Z").timestamp()
+    log("node-1", 1, 11, 17)  # and was killed again in between
+    log("node-2", 2, 12, 15)
+    log("node-3", 3)
+    assert programs.first_started(tmp_path, began) == began + 5
+    assert programs.first_started(tmp_path, began + 60) is None
 
 
 def test_a_fail_over_of_many_seconds_breaks_a_row_that_says_nothing_of_silence() -> None:
