@@ -73,11 +73,16 @@ def able(everybody: Sequence[contender.Contender]) -> list[contender.Contender]:
 def sample(
     place: world.World, one: contender.Contender, number: int, *, asked_for_s: float = ASKED_FOR_S
 ) -> Sample:
-    """Create one Service and see what comes of it."""
+    """Create one Service and see what comes of it; raises TimeoutError when that is nothing."""
     address, body = manifest(one, number)
     with place.wire.ask([address], every_s=EVERY_S) as seen:
         mine = isinstance(one, ours.Ours)
-        created, child_at = asyncio.run(_create(place.lab, body, until_child=mine))
+        try:
+            created, child_at = asyncio.run(_create(place.lab, body, until_child=mine))
+        except TimeoutError:
+            raise TimeoutError(
+                f"{address} has no child Service after {CHILD_WITHIN_S:g} s"
+            ) from None
         time.sleep(asked_for_s)
     if seen[0].first_answer is None:
         raise TimeoutError(f"nobody answered for {address} within {asked_for_s} s")

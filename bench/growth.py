@@ -93,7 +93,7 @@ def _measured(
         else:
             taken.append(seen.answer_ms)
             scenario.say(f"beside {size}, {one.name}: {seen}")
-    note = f"{unanswered} more had no answer within {ASKED_FOR_S:g} s" if unanswered else ""
+    note = f"{unanswered} more had no answer in time" if unanswered else ""
     if not taken:
         return report.Row.missing(row_name(size), one.name, note)
     return report.Row(row_name(size), one.name, "ms", tuple(taken), note=note)
