@@ -98,10 +98,8 @@ class Monitor:
                     self._none_since.pop((looked, side), None)
 
     def _owes(self, node: Node, looked: events.Address) -> bool:
-        if not node.running or self.interface in node.down:
-            return False
-        since = max(node.started_at, node.up_since[self.interface])
-        if self.world.now - since < self.bounds.candidate_age_s:
+        age_s = self.world.now - node.open_since[self.interface]
+        if not node.running or age_s < self.bounds.candidate_age_s:
             return False
         return not node.leaving and any(
             child.address == looked

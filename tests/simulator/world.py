@@ -45,7 +45,8 @@ class Network:
 class Node:
     """A node of the cluster: its speaker, if it runs, and what the shell around the core would do.
 
-    It has one interface on each of the world's segments; `down` are those without carrier.
+    It has one interface on each of the world's segments; `down` are those without carrier, and
+    `open_since` is since when its speaker has known each to be up and to have an address listed.
     `lateness_s` is the longest that a timer fires late.
     """
 
@@ -56,10 +57,9 @@ class Node:
         self.core: Core | None = None
         self.paused = False
         self.down: set[str] = set()
-        self.up_since = dict.fromkeys(world.networks, -math.inf)
+        self.open_since = dict.fromkeys(world.networks, math.inf)
         self.held_on: dict[str, dict[events.Address, float]] = {name: {} for name in world.networks}
         self.inbox: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=10_000)
-        self.started_at = -math.inf
         self.lateness_s = 0.0
         self.children: tuple[events.Listed, ...] = ()
         self.rank = events.Rank.WELL
@@ -96,9 +96,10 @@ class Node:
         )
         self.core = Core(dataclasses.replace(config, **changed))
         self.left = self.leaving = False
-        self.started_at = world.now
+        self.open_since = dict.fromkeys(world.networks, math.inf)
         self.inbox.clear()
         self._wake_at = math.inf
+        self._open()
         world.moved("start")
         self.tell(
             self.interfaces,
@@ -125,6 +126,7 @@ class Node:
 
     def resume(self) -> None:
         self.paused = False
+        self._open()
         self.world.moved("resume")
         if self.core is None:
             return
@@ -140,6 +142,7 @@ class Node:
 
     def set_children(self, children: Iterable[events.Listed]) -> None:
         self.children = tuple(children)
+        self._open()
         self.world.moved("children")
         if self.running:
             self.tell(events.ChildrenChanged(self.children, complete=True))
@@ -151,7 +154,7 @@ class Node:
 
     def set_carrier(self, interface: str, *, up: bool) -> None:
         (self.down.discard if up else self.down.add)(interface)
-        self.up_since[interface] = self.world.now
+        self._open()
         self.world.moved("carrier")
         if self.running:
             self.tell(self.interfaces)
@@ -170,6 +173,17 @@ class Node:
                 return
             self._act(self.core.handle(event, self.world.now))
         self._schedule()
+
+    def _open(self) -> None:
+        """Note which segments its speaker, if it runs, opens now and which it closes."""
+        if not self.running:
+            return
+        for interface, since in self.open_since.items():
+            named = any(self.name in c.nodes and interface in c.interfaces for c in self.children)
+            if interface in self.down or not named:
+                self.open_since[interface] = math.inf
+            elif since == math.inf:
+                self.open_since[interface] = self.world.now
 
     def _guard(self) -> None:
         if self.core is not None and self.world.now > self.core.fence_at:

@@ -250,7 +250,6 @@ def test_a_deleted_child_is_released_at_once():
 def test_lists_that_are_not_complete_take_nothing_and_lose_nothing():
     world = steady(listed(1, *"abc"), listed(2, *"abc"))
     world.nodes["b"].kill()
-    world.nodes["b"].started_at = world.now
     world.nodes["a"].kill()
     world.nodes["c"].kill()
     b = world.nodes["b"]
