@@ -7,7 +7,7 @@ import datetime as dt
 import pathlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
 from contract import announcement, names
@@ -176,32 +176,43 @@ async def follow_keys(
             tell(events.KeysChanged(keys))
 
 
-async def poll_health(
+async def poll_proxy(
     chosen: settings.Settings,
     known: knowledge.Knowledge,
     hears_proxy: Callable[[], bool],
     changed: Callable[[], None],
 ) -> NoReturn:
-    """Ask this node's health endpoints each second; `changed` is called when an answer matters.
+    """Ask the service proxy's own endpoint each second; `changed` is called when it matters.
 
-    The service proxy's own endpoint, from which an answer is expected while `hears_proxy` says that
-    a peer gets one from its own, and for each child with policy Local its Service's
-    healthCheckNodePort (KEP-1138), which says whether an endpoint on this node serves.
+    An answer is expected while `hears_proxy` says that a peer gets one from its own.
+    """
+
+    async def ask() -> bool:
+        if not chosen.proxy_health_port:
+            return False
+        host, expected = _host(chosen, known), hears_proxy()
+        status = await http.status_of(host, chosen.proxy_health_port, "/healthz", POLL_TIMEOUT_S)
+        return known.proxy.observe(status, time.monotonic(), expected=expected)
+
+    await _each_second(ask, changed)
+
+
+async def poll_locals(
+    chosen: settings.Settings, known: knowledge.Knowledge, changed: Callable[[], None]
+) -> NoReturn:
+    """Ask for each child with policy Local whether an endpoint on this node serves.
+
+    That is its Service's healthCheckNodePort (KEP-1138), asked each second. A proxy that hangs
+    makes that take longer, so its own endpoint is asked apart.
     """
     at_once = asyncio.Semaphore(POLLS_AT_ONCE)
 
-    async def ask(
-        endpoint: fitness.Endpoint, port: int, path: str, *, expected: bool = False
-    ) -> bool:
-        # kube-proxy in nftables mode listens on the node's primary addresses, not on localhost.
-        own = known.node.address if known.node is not None else None
-        host = str(own or chosen.local_address)
+    async def ask(endpoint: fitness.Endpoint, port: int) -> bool:
         async with at_once:
-            status = await http.status_of(host, port, path, POLL_TIMEOUT_S)
-        return endpoint.observe(status, time.monotonic(), expected=expected)
+            status = await http.status_of(_host(chosen, known), port, "/", POLL_TIMEOUT_S)
+        return endpoint.observe(status, time.monotonic())
 
-    while True:
-        began = time.monotonic()
+    async def ask_all() -> bool:
         ports = {
             known_child.key: known_child.child.health_check_port
             for known_child in known.concerning()
@@ -209,13 +220,24 @@ async def poll_health(
         for key in known.locals.keys() - ports.keys():
             del known.locals[key]
         questions = [
-            ask(known.locals.setdefault(key, fitness.Endpoint(settle_s=0.0)), port, "/")
+            ask(known.locals.setdefault(key, fitness.Endpoint(settle_s=0.0)), port)
             for key, port in ports.items()
             if port is not None
         ]
-        if chosen.proxy_health_port:
-            port, expected = chosen.proxy_health_port, hears_proxy()
-            questions.append(ask(known.proxy, port, "/healthz", expected=expected))
-        if any(await asyncio.gather(*questions)):
+        return any(await asyncio.gather(*questions))
+
+    await _each_second(ask_all, changed)
+
+
+async def _each_second(ask: Callable[[], Awaitable[bool]], changed: Callable[[], None]) -> NoReturn:
+    while True:
+        began = time.monotonic()
+        if await ask():
             changed()
         await asyncio.sleep(max(0.0, began + POLL_EVERY_S - time.monotonic()))
+
+
+def _host(chosen: settings.Settings, known: knowledge.Knowledge) -> str:
+    # kube-proxy in nftables mode listens on the node's primary addresses, not on localhost.
+    own = known.node.address if known.node is not None else None
+    return str(own or chosen.local_address)

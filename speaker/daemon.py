@@ -144,9 +144,10 @@ class Daemon:
         yield self._reports.run()
         yield self.notices.run()
         yield background.follow_keys(chosen.keys, self._keys, self.driver.tell, self._log)
-        yield background.poll_health(
+        yield background.poll_proxy(
             chosen, self.known, lambda: self.driver.core.hears_proxy, self._judged
         )
+        yield background.poll_locals(chosen, self.known, self._judged)
 
     async def _serve(self) -> asyncio.Server | None:
         if self._settings.listen is None:
@@ -217,8 +218,12 @@ class Daemon:
             self._judged()
 
     def _on_links(self, links: table.Table) -> None:
-        self.known.links = links
-        self._refresh()
+        """Act at once on what befalls a link that is listened to; Pods come and go all day."""
+        before, self.known.links = self.known.links, links
+        if any(links.named(name) != before.named(name) for name in self.driver.segments):
+            self._refresh()
+        else:
+            self._refresh_soon()
 
     def _on_links_unknown(self, why: str) -> None:
         self._log.warning(
@@ -249,6 +254,9 @@ class Daemon:
     def _cluster_changed(self) -> None:
         if self.known.complete:
             self._cache.wake()
+        self._refresh_soon()
+
+    def _refresh_soon(self) -> None:
         if self._refreshing is None:
             when = max(self._loop.time() + COALESCE_S, self._refresh_after)
             self._refreshing = self._loop.call_at(when, self._refresh)

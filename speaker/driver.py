@@ -9,10 +9,11 @@ node whose cores are fought over, the turn that the timer would wait for may com
 """
 
 import asyncio
+import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from contract import pool
@@ -21,6 +22,7 @@ from speaker.protocol import const, core, events
 from speaker.wire import channel, probes, schedule, segment
 
 HEARTBEAT_BATCH: Final = 256  # frames; 5 ms of work
+BEAT_BETWEEN: Final = 16  # of them our own beat is looked after; large ones take 0.1 ms each
 # The kernel queues no more, so what had come by a deadline has been read after so many: under a
 # flood the queue is never found empty, and the dead must be buried all the same.
 HEARTBEATS_QUEUED: Final = 1400
@@ -42,14 +44,29 @@ class Observer(Protocol):
     def conflicted(self, interface: str, address: pool.Address, mac: bytes, now: float) -> None:
         """Take note of another host that claims an address held here."""
 
-    def stalled(self, age_s: float) -> None:
-        """Take note that this process had not run for so long."""
+    def stalled(self, interfaces: Collection[str], age_s: float, now: float) -> None:
+        """Take note that these interfaces were fenced, this process not having run for so long."""
+
+    def could_not_send(self, interface: str, now: float) -> None:
+        """Take note of a heartbeat that the kernel did not take."""
 
     def woken(self, late_s: float) -> None:
         """Take note of how long after its time a deadline of the core was met."""
 
     def could_not_open(self, interface: str, error: OSError) -> None:
         """Take note of an interface that is there and can not be listened to."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Queue:
+    """How far an interface's heartbeats have been read: all that had come by `read_at`.
+
+    Since it was last found empty or read through, `count` were read from `since` on.
+    """
+
+    read_at: float = -math.inf
+    since: float = -math.inf
+    count: int = 0
 
 
 class Driver:
@@ -80,7 +97,7 @@ class Driver:
         self._ran_at = clock()
         self._booted_s = channel.booted_s()
         self._acted = False
-        self._undrained = 0  # heartbeats read since the queues were last found empty
+        self._queues: dict[str, _Queue] = {}  # by interface
         self._links: dict[str, table.Link] = {}
         self._wanted: frozenset[str] = frozenset()
 
@@ -143,12 +160,14 @@ class Driver:
             self._observer.could_not_open(link.name, error)
             return
         self.segments[link.name] = opened
+        self._queues[link.name] = _Queue()
         self._listen(opened)
         for protocol in opened.channels.values():
             self._loop.add_reader(protocol.socket, functools.partial(self._on_frames, protocol))
 
     def _close(self, name: str) -> None:
         closed = self.segments.pop(name)
+        del self._queues[name]
         for sock in closed.sockets:
             self._loop.remove_reader(sock)
         closed.close()
@@ -188,41 +207,52 @@ class Driver:
 
         Ours goes first. A starved process is woken soon, but what it then has to do takes long.
         """
-        late_s = self._fence() - self.core.next_deadline
+        now = self._fence()
+        late_s = now - self.core.next_deadline
         if late_s >= 0:
             self._observer.woken(late_s)
             self._tell(events.Tick(drained=False))
-        if self._drain_heartbeats() and self._clock() >= self.core.next_deadline:
-            self._tell(events.Tick(drained=True))
-
-    def _drain_heartbeats(self) -> bool:
-        """Read the heartbeats that wait; False when some may have waited since the last time."""
-        left = HEARTBEAT_BATCH
+        read_at = now
         for opened in self.segments.values():
-            while (payload := opened.next_heartbeat()) is not None:
-                self._tell(events.HeartbeatReceived(opened.name, payload))
-                left -= 1
-                if left == 0:
-                    self._undrained += HEARTBEAT_BATCH
-                    if self._undrained < HEARTBEATS_QUEUED * len(self.segments):
-                        return False
-                    self._undrained = 0
-                    return True
-        self._undrained = 0
-        return True
+            read_at = min(read_at, self._drain(opened, now))
+        if read_at >= self.core.next_deadline:
+            self._tell(events.Tick(drained=True, read_at=read_at))
+
+    def _drain(self, opened: segment.Segment, now: float) -> float:
+        """Read a batch of heartbeats; return by when all that had come has been read.
+
+        Each interface has its own batch: one that is flooded must not keep another from its turn.
+        """
+        queue = self._queues[opened.name]
+        for count in range(1, HEARTBEAT_BATCH + 1):
+            payload = opened.next_heartbeat()
+            if payload is None:
+                queue.read_at, queue.count = now, 0
+                return now
+            self._tell(events.HeartbeatReceived(opened.name, payload))
+            if count % BEAT_BETWEEN == 0 and self._clock() >= self.core.next_deadline:
+                self._tell(events.Tick(drained=False))
+        if not queue.count:
+            queue.since = now
+        queue.count += HEARTBEAT_BATCH
+        if queue.count >= HEARTBEATS_QUEUED:
+            queue.read_at, queue.count = queue.since, 0
+        return queue.read_at
 
     def _fence(self) -> float:
         """Return the time, by which all is released that others may have taken over."""
         now, booted_s = self._clock(), channel.booted_s()
         ran_s, ran_or_slept_s = now - self._ran_at, booted_s - self._booted_s
         self._ran_at, self._booted_s = now, booted_s
-        if now <= self.core.fence_at and ran_or_slept_s - ran_s < SUSPENDED_S:
+        slept = ran_or_slept_s - ran_s >= SUSPENDED_S
+        if now <= self.core.fence_at and not slept:
             return now
-        self._carry_out(self.core.handle(events.Stalled(age_s=ran_or_slept_s), now), now)
+        fenced = [n for n in self.segments if slept or self.core.may_be_dead(n, now)]
+        self._carry_out(self.core.handle(events.Stalled(slept=slept), now), now)
         self._settle()
-        for opened in self.segments.values():
-            opened.discard()
-        self._observer.stalled(ran_or_slept_s)
+        for name in fenced:
+            self.segments[name].discard()
+        self._observer.stalled(fenced, ran_or_slept_s, now)
         return now
 
     def _tell(self, event: events.Event) -> None:
@@ -254,6 +284,7 @@ class Driver:
                 opened = self.segments.get(interface)
                 if opened is not None and not opened.send_heartbeat(payload):
                     self.core.unsent(interface)
+                    self._observer.could_not_send(interface, now)
                 return
             case events.Take(address, interface):
                 self.segments[interface].take(address, now)

@@ -23,6 +23,8 @@ _CONFLICTS: Final = 1024  # remembered at a time
 LINES_A_SECOND: Final = 20.0  # about changes of holder
 LINES_AT_ONCE: Final = 500  # a node with so many addresses may die and each have its line
 _BELIEVED_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
+REFUSALS_EVERY_S: Final = 60.0
+REFUSED_LATELY_S: Final = 1.0  # four dead-intervals: then a fence is the interface's
 UNSEEN_FOR_S: Final = 300.0  # by then who took over 1,500 addresses has written their statuses
 
 T = TypeVar("T")
@@ -90,6 +92,8 @@ class Observed:
         self._peers_known_at = -math.inf
         self._holders_known: Mapping[pool.Address, set[str | None]] = {}
         self._holders_known_at = -math.inf
+        self._refused_at: dict[str, float] = {}  # heartbeats, by interface
+        self._refusal_told_at = -math.inf
         self._lines = schedule.Bucket(LINES_A_SECOND, LINES_AT_ONCE, 0.0)
         self._lineless = 0
         self.left = False
@@ -210,10 +214,29 @@ class Observed:
         self._defend(interface, address)
         self._changed()
 
-    def stalled(self, age_s: float) -> None:
-        """Log and count that this process stood still."""
+    def stalled(self, interfaces: Collection[str], age_s: float, now: float) -> None:
+        """Log and count that this process stood still.
+
+        An interface that takes no heartbeats is fenced four times a second, and has its own line.
+        """
+        refused_at = [self._refused_at.get(name, -math.inf) for name in interfaces]
+        if refused_at and now - min(refused_at) < REFUSED_LATELY_S:
+            return
         self._metrics.stalls.add()
         self._log.warning("stalled", for_s=round(age_s, 3), then="holds nothing, listens again")
+
+    def could_not_send(self, interface: str, now: float) -> None:
+        """Log once a minute that the kernel takes no heartbeats for an interface."""
+        lately = {n: at for n, at in self._refused_at.items() if now - at < REFUSED_LATELY_S}
+        self._refused_at = lately | {interface: now}
+        if now - self._refusal_told_at >= REFUSALS_EVERY_S:
+            self._refusal_told_at = now
+            self._log.error(
+                "heartbeat not sent",
+                interface=interface,
+                then="holds nothing there while that lasts",
+                remedy="let EtherType 0x88b5 out, and see what the interface's queue waits for",
+            )
 
     def woken(self, late_s: float) -> None:
         """Count how late this process saw to what was due."""

@@ -94,7 +94,7 @@ class Api:
                 params["continue"] = token
             page = await self._json("GET", resource.path, params=params)
             try:
-                items += page.get("items") or []
+                items += map(_lightened, page.get("items") or [])
                 token = page["metadata"].get("continue") or ""
                 version = page["metadata"]["resourceVersion"]
             except (KeyError, TypeError, AttributeError) as error:
@@ -172,6 +172,14 @@ async def _lines(response: httpx2.Response) -> AsyncIterator[bytes]:
             yield line
     if rest:
         yield rest
+
+
+def _lightened(item: Manifest) -> Manifest:
+    """Leave out who manages which field: two thirds of what ten thousand objects weigh."""
+    metadata = item.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("managedFields", None)
+    return item
 
 
 def _read(content: bytes, doing: str) -> Manifest:

@@ -31,6 +31,7 @@ class Lister:
     def __init__(self, node: str) -> None:
         self._node = node
         self._made: dict[pool.Address, _Made] = {}
+        self._links = table.EMPTY
 
     def lists(
         self,
@@ -48,11 +49,12 @@ class Lister:
         for known in children:
             sharing.setdefault(known.child.address, []).append(known)
         before, self._made = self._made, {}
+        links_changed, self._links = links != self._links, links
         for address, group in sharing.items():
-            inputs = _Inputs(tuple(group), links, any(known.key in declined for known in group))
+            inputs = _Inputs(tuple(group), any(known.key in declined for known in group))
             made = before.get(address)
-            if made is None or made.inputs != inputs:
-                made = _Made(inputs, _listed(address, inputs))
+            if made is None or links_changed or made.inputs != inputs:
+                made = _Made(inputs, _listed(address, inputs, links))
             self._made[address] = made
         return self._combined(tuple(made.listed for made in self._made.values()))
 
@@ -75,10 +77,9 @@ class Lister:
 
 
 class _Inputs(NamedTuple):
-    """What an entry is made of; compared by identity first, so an unchanged one costs nothing."""
+    """What an entry is made of, but for the links; an unchanged one is compared by identity."""
 
     group: tuple[view.KnownChild, ...]
-    links: table.Table
     declined: bool
 
 
@@ -87,9 +88,9 @@ class _Made(NamedTuple):
     listed: events.Listed
 
 
-def _listed(address: pool.Address, inputs: _Inputs) -> events.Listed:
+def _listed(address: pool.Address, inputs: _Inputs, links: table.Table) -> events.Listed:
     voice = min(inputs.group, key=lambda known: (known.created, known.key))
-    announcing = inputs.links.announcing(address, voice.child.interfaces)
+    announcing = links.announcing(address, voice.child.interfaces)
     return events.Listed(
         address=address,
         nodes=voice.child.nodes,

@@ -48,6 +48,7 @@ _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
 _IFLA_MTU: Final = 4
 _IFLA_MASTER: Final = 10
+_IFLA_WIRELESS: Final = 11
 _IFLA_LINKINFO: Final = 18
 _IFLA_INFO_SLAVE_KIND: Final = 4
 _IFA_ADDRESS: Final = 1
@@ -116,11 +117,17 @@ def fault(end: Message) -> str | None:
 
 
 def parse_link(body: bytes) -> table.Link | None:
-    """Read the body of RTM_NEWLINK or RTM_DELLINK; None when it tells of a bridge's port table."""
+    """Read the body of RTM_NEWLINK or RTM_DELLINK.
+
+    None when it tells of something else: a bridge's port table, or a wireless link's scan, which
+    comes without the link's address.
+    """
     family, hardware, index, flags, _ = _LINK.unpack_from(body)
     if family != socket.AF_UNSPEC:
         return None
     attributes = _attributes(body[_LINK.size :])
+    if _IFLA_WIRELESS in attributes:
+        return None
     mac = attributes.get(_IFLA_ADDRESS, b"")
     master, mtu = attributes.get(_IFLA_MASTER), attributes.get(_IFLA_MTU)
     info = _attributes(attributes.get(_IFLA_LINKINFO, b""))

@@ -3,6 +3,7 @@
 
 import dataclasses
 import fnmatch
+import functools
 import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -36,9 +37,12 @@ class Link:
         return self.master is not None and self.port_of in _PORT_KINDS
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Table:
-    """A snapshot of all links, their subnets, and the default routes' links by IP version."""
+    """A snapshot of all links, their subnets, and the default routes' links by IP version.
+
+    A node has a link for each Pod, and asks for each child: what an answer takes is found once.
+    """
 
     links: Mapping[int, Link]
     subnets: Mapping[int, frozenset[pool.Network]]
@@ -55,22 +59,37 @@ class Table:
         holds the address; else the default route's. For a port of a bridge or bond, its master.
         """
         patterns = tuple(patterns)
+        chosen: frozenset[int]
         if patterns:
-            chosen = [
-                index
-                for index, link in self.links.items()
-                if any(fnmatch.fnmatchcase(link.name, pattern) for pattern in patterns)
-            ]
+            if patterns not in self._matching:
+                self._matching[patterns] = frozenset(
+                    index
+                    for index, link in self.links.items()
+                    if any(fnmatch.fnmatchcase(link.name, pattern) for pattern in patterns)
+                )
+            chosen = self._matching[patterns]
         else:
-            chosen = [
-                index
-                for index, subnets in self.subnets.items()
-                if any(address in subnet for subnet in subnets)
-            ] or list(self.default_links.get(address.version, ()))
-        links = {self._speaker_for(index) for index in chosen}
-        return tuple(
-            sorted((link for link in links if link and link.ethernet), key=lambda link: link.name)
-        )
+            inside = [index for subnet, index in self._subnets if address in subnet]
+            chosen = frozenset(inside or self.default_links.get(address.version, ()))
+        if chosen not in self._speakers:
+            links = {self._speaker_for(index) for index in chosen}
+            ethernet = (link for link in links if link and link.ethernet)
+            self._speakers[chosen] = tuple(sorted(ethernet, key=lambda link: link.name))
+        return self._speakers[chosen]
+
+    @functools.cached_property
+    def _subnets(self) -> tuple[tuple[pool.Network, int], ...]:
+        return tuple((net, index) for index, nets in self.subnets.items() for net in nets)
+
+    @functools.cached_property
+    def _matching(self) -> dict[tuple[str, ...], frozenset[int]]:
+        """By the patterns of a balancer, of which there are few."""
+        return {}
+
+    @functools.cached_property
+    def _speakers(self) -> dict[frozenset[int], tuple[Link, ...]]:
+        """By the links that an address lies at."""
+        return {}
 
     def _speaker_for(self, index: int) -> Link | None:
         link = self.links.get(index)

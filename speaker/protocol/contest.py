@@ -200,7 +200,8 @@ class Round:
         unheard = self.unheard_earlier(contest)
         if unheard or self._is_awaited(contest):
             # A node that has just joined may know less of it than we do, and not speak yet.
-            wait_until = max(self.cold_until, contest.since + const.PASSED_OVER_AFTER_S)
+            anew = contest.since + const.PASSED_OVER_AFTER_S
+            wait_until = max(self.settled_at, self.cold_until, anew)
         else:
             wait_until = self.settled_at
         if self.now < wait_until:

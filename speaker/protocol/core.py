@@ -63,7 +63,10 @@ class Core:
 
     @property
     def fence_at(self) -> float:
-        """When the peers may have declared this node dead: do nothing later without `Stalled`."""
+        """When the peers on some interface may have declared this node dead.
+
+        Do nothing later without `Stalled`.
+        """
         earliest = math.inf
         for segment in self._segments.values():  # for every frame: no generator
             earliest = min(earliest, segment.fence_at)
@@ -94,6 +97,11 @@ class Core:
         segment = self._segments.get(interface)
         if segment is not None:
             segment.unsent()
+
+    def may_be_dead(self, interface: str, now: float) -> bool:
+        """Whether the peers on an interface may have declared this node dead."""
+        segment = self._segments.get(interface)
+        return segment is not None and now > segment.fence_at
 
     def count_peers(self, interface: str) -> int:
         """Return how many peers are alive on an interface."""
@@ -129,8 +137,9 @@ class Core:
         actions: list[Action] = []
         match event:
             case Tick():
+                read_at = min(now, event.read_at) if event.drained else None
                 for segment in self._segments.values():
-                    actions += segment.tick(now, drained=event.drained)
+                    actions += segment.tick(now, read_at)
             case ChildrenChanged():
                 self._children = event.children
                 actions += self._arrange(now)
@@ -159,9 +168,9 @@ class Core:
                 if probed is not None:
                     actions += probed.probed(event, now)
             case Stalled():
-                self._own.well_since = now
                 for segment in self._segments.values():
-                    actions += segment.fence(now)
+                    if event.slept or now > segment.fence_at:
+                        actions += segment.fence(now)
             case Leave():
                 if not self._own.leaving:
                     self._own.leaving = True
@@ -177,7 +186,9 @@ class Core:
         node = self._config.node
         lists: dict[str, list[Listed]] = collections.defaultdict(list)
         named: set[str] = set()
+        known: set[bytes] = set()
         for listed in self._children:
+            known.add(listed.address.packed)
             for name in listed.interfaces:
                 lists[name].append(listed)
                 if node in listed.nodes:
@@ -189,7 +200,8 @@ class Core:
                 actions += segment.close(ReleaseCause.LINK_DOWN, now)
                 del self._segments[name]
         for name, segment in list(self._segments.items()):
-            actions += segment.set_children(lists.get(name, ()), now)
+            segment.resize(self._interfaces[name].mtu)
+            actions += segment.set_children(lists.get(name, ()), now, known)
             if segment.is_empty:
                 actions += segment.close(ReleaseCause.DELETED, now)
                 del self._segments[name]
@@ -198,7 +210,7 @@ class Core:
             if interface is not None and interface.carrier:
                 segment = Segment(interface, self._next_epoch(), self._own, self._codec, now)
                 self._segments[name] = segment
-                actions += segment.set_children(lists[name], now)
+                actions += segment.set_children(lists[name], now, known)
         return actions
 
     def _leave(self, now: float) -> list[Action]:

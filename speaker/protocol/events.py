@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import ipaddress
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -124,12 +125,13 @@ class HeartbeatReceived:
 class Tick:
     """Sent at `Core.next_deadline` at the latest.
 
-    `drained`: every heartbeat socket was read until it was empty after the deadline passed. A tick
-    that does not say so only sends what is due: nobody is asked, declared dead or succeeded by it,
-    because its heartbeat may lie in the queue.
+    `drained`: every heartbeat socket was read until it was empty after the deadline passed, and
+    held nothing that had come by `read_at`. A tick that does not say so only sends what is due:
+    nobody is asked, declared dead or succeeded by it, because its heartbeat may lie in the queue.
     """
 
     drained: bool = True
+    read_at: float = math.inf  # no later than the tick itself counts
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -184,9 +186,13 @@ class Probed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stalled:
-    """This process did not run for `age_s` (monotonic or suspended); see `Core.fence_at`."""
+    """Time has passed `Core.fence_at`: this process did not run, or a kernel took no heartbeats.
 
-    age_s: float
+    Fenced are the interfaces whose own time is over; all, if the machine `slept`, as it does
+    without CLOCK_MONOTONIC's knowledge.
+    """
+
+    slept: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

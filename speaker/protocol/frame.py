@@ -299,18 +299,17 @@ def identity(node: str, mac: bytes, versions: tuple[int, int], key_ids: Iterable
     )
 
 
-def overhead(identity: bytes) -> int:
-    """Bytes of a frame besides its one varying field."""
-    return _HEADER.size + len(identity) + _TAG_BYTES
-
-
-def peers_that_fit(node: str, frame_bytes: int) -> int:
-    """How many peers a beat can list, whatever keys its sender will accept; `PEERS_MAX` at most."""
+def room(node: str, frame_bytes: int) -> int:
+    """Bytes that a frame has for its one varying value, whatever keys its sender will accept."""
     longest = identity(
         node, bytes(_MAC_BYTES), const.VERSIONS, [bytes(_KEY_ID_BYTES)] * const.KEYS_MAX
     )
-    room = frame_bytes - overhead(longest) - _TLV.size
-    return min(const.PEERS_MAX, room // _HEARD.size)
+    return frame_bytes - _HEADER.size - _TLV.size - len(longest) - _TAG_BYTES
+
+
+def peers_that_fit(node: str, frame_bytes: int) -> int:
+    """How many peers a beat can list; `PEERS_MAX` at most."""
+    return min(const.PEERS_MAX, room(node, frame_bytes) // _HEARD.size)
 
 
 def pack_heard(heard: Iterable[tuple[bytes, int]]) -> bytes:

@@ -15,7 +15,9 @@ from speaker.protocol import claimset, const, frame
 from speaker.protocol.events import Rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    _Claims = Mapping[bytes, claimset.Claim]
 
 # As plain integers: operators of enumerations are too slow for every frame.
 _RANKS = tuple(Rank)
@@ -76,17 +78,18 @@ class Peer:
         self.incoming[part.part] = part
         before = self.claims
         if len(self.incoming) < part.parts:
-            self.claims = {**before, **part.claims}
-        else:
-            self.claims = {
-                address: claim
-                for each in self.incoming.values()
-                for address, claim in each.claims.items()
-            }
-            self.complete_number = number
-            self.incoming = {}
-        now = self.claims
-        return {a for a in before.keys() | now.keys() if before.get(a) != now.get(a)}
+            # A large set has a hundred parts: what one of them costs must not grow with the set.
+            changed = _changed(before, part.claims)
+            before.update(part.claims)
+            return changed
+        self.claims = {
+            address: claim
+            for each in self.incoming.values()
+            for address, claim in each.claims.items()
+        }
+        self.complete_number = number
+        self.incoming = {}
+        return _changed(before, self.claims) | (before.keys() - self.claims.keys())
 
 
 class Peers:
@@ -99,7 +102,7 @@ class Peers:
 
     def __init__(self, epoch: bytes, most: int = const.PEERS_MAX) -> None:
         self.epoch = epoch
-        self._most = most
+        self.most = most
         self._peers: dict[bytes, Peer] = {}
         self._strangers: dict[bytes, frame.Frame] = {}
         self._fresh_from = self._fresh_next = 0
@@ -195,17 +198,18 @@ class Peers:
             changed = True
         return peer, changed
 
-    def silent(self, now: float) -> tuple[list[Peer], list[Peer]]:
+    def silent(self, now: float, read_at: float) -> tuple[list[Peer], list[Peer]]:
         """Return the peers to ask for a sign of life now, and those that are dead as of now.
 
-        One frame asks them all, so with the first goes whoever would be asked soon.
+        They were silent until `read_at`: what has come since may not have been received. One
+        frame asks them all, so with the first goes whoever would be asked soon.
         """
         due: list[Peer] = []
         soon: list[Peer] = []
         for peer in self._peers.values():
             if not peer.alive:
                 continue
-            left_s = _next_step(peer) - now
+            left_s = _next_step(peer) - read_at
             if left_s <= 0:
                 due.append(peer)
             elif not peer.asks and left_s <= const.ASK_TOGETHER_INTERVALS * peer.interval_s:
@@ -214,7 +218,7 @@ class Peers:
         dead: list[Peer] = []
         for peer in due:
             # What a witness told may be old news: then there is no more time than before.
-            if self._is_witnessed(peer) and now < _next_step(peer):
+            if self._is_witnessed(peer) and read_at < _next_step(peer):
                 continue
             if peer.asks < const.ASKS:
                 asked.append(peer)
@@ -269,7 +273,7 @@ class Peers:
 
     def _admit(self, peer: Peer | None, beat: frame.Frame, now: float) -> Peer:
         if peer is None:
-            if len(self._peers) >= self._most:
+            if len(self._peers) >= self.most:
                 self._drop_oldest_dead()
             peer = Peer(beat.epoch, beat.tail.node, now, beat.tail)
             self._peers[beat.epoch] = peer
@@ -305,6 +309,11 @@ class Peers:
             peer.asks = 0
             witnessed = True
         return witnessed
+
+
+def _changed(before: _Claims, now: _Claims) -> set[bytes]:
+    """Return of which addresses something else is stated now; most claims are the same object."""
+    return {a for a, c in now.items() if (old := before.get(a)) is not c and old != c}
 
 
 def _next_step(peer: Peer) -> float:

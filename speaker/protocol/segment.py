@@ -29,7 +29,7 @@ from speaker.protocol.liveness import Peer, Peers
 from speaker.protocol.voice import Own, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 
 class Segment:
@@ -119,11 +119,15 @@ class Segment:
         """Answer a stranger whose frame `receive` has just refused."""
         return self._voice.greet(now)
 
-    def tick(self, now: float, *, drained: bool) -> Sequence[Action]:
-        """Beat, ask, bury and look again, each if it is due; only beat unless `drained`."""
-        if not drained:
+    def tick(self, now: float, read_at: float | None) -> Sequence[Action]:
+        """Beat, ask, bury and look again, each if it is due.
+
+        `read_at`: what had come by then has been received; None if that is not known of any
+        time, then only beat.
+        """
+        if read_at is None:
             return self._beat(now) if now >= self._voice.next_beat_at else ()
-        asked, dead = self._peers.silent(now)
+        asked, dead = self._peers.silent(now, read_at)
         actions: list[Action] = []
         ripe = self._is_fit(now) and not self._voice.flags & frame.Flag.FIT
         if dead or ripe or now >= self._stale_at:
@@ -139,8 +143,13 @@ class Segment:
         self._silence_at = self._peers.next_deadline()
         return actions
 
-    def set_children(self, children: Iterable[Listed], now: float) -> Sequence[Action]:
-        """Take over the lists; an address that is not in `children` is released at once."""
+    def set_children(
+        self, children: Iterable[Listed], now: float, known: Collection[bytes]
+    ) -> Sequence[Action]:
+        """Take over the lists; an address that is not in `children` is released at once.
+
+        `known` are the addresses of all children, also those that are not for this interface.
+        """
         gone = dict(self._contests)
         concerned: list[bytes] = []
         for listed in children:
@@ -159,7 +168,8 @@ class Segment:
         actions: list[Action] = []
         for key, contest in gone.items():
             del self._contests[key]
-            actions += self._release(contest, ReleaseCause.DELETED)
+            cause = ReleaseCause.LINK_DOWN if key in known else ReleaseCause.DELETED
+            actions += self._release(contest, cause)
             actions += self._clear(contest)
         if concerned or gone:
             self._claims_stale = True
@@ -170,6 +180,11 @@ class Segment:
     def changed(self, now: float) -> Sequence[Action]:
         """Something about this node changed: look at every address and tell the others at once."""
         return [*self._look(self._contests, now), *self._voice.beat(now)]
+
+    def resize(self, mtu: int) -> None:
+        """Send no frame that is longer than this, in bytes."""
+        self._voice.resize(mtu)
+        self._peers.most = frame.peers_that_fit(self._own.node, min(const.FRAME_BYTES, mtu))
 
     def set_keys(self) -> None:
         """Name the keys that the codec accepts now."""
@@ -205,7 +220,7 @@ class Segment:
         """Hold nothing, believe nobody, listen anew."""
         self._listen_until = now + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
         self._well_since = now
-        self._voice.spoke(now)  # nothing is held that an older time could be compared with
+        self._voice.fence(now)  # nothing is held that an older time could be compared with
         actions = self._stop(ReleaseCause.STALLED)
         for contest in self._contests.values():
             contest.probing = False
@@ -260,7 +275,9 @@ class Segment:
 
     def _is_fit(self, now: float) -> bool:
         own = self._own
-        return own.complete and not own.vetoed and not own.leaving and now >= self._listen_until
+        able = own.complete and not own.vetoed and not own.leaving
+        # Who can say nothing hears nobody, as nobody proves to be of today by naming it.
+        return able and not self._voice.gagged and now >= self._listen_until
 
     def _look(self, keys: Iterable[bytes], now: float) -> list[Action]:
         """Look at these addresses; the heart of the segment."""

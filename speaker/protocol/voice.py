@@ -23,7 +23,7 @@ class Own:
     node: str
     versions: tuple[int, int]
     base_interval_s: float
-    well_since: float = -math.inf  # the latest of its fences and recoveries
+    well_since: float = -math.inf  # its latest recovery
     rank: Rank = Rank.WELL
     vetoed: bool = False
     proxy_well: bool = False
@@ -40,13 +40,15 @@ class Voice:
     """Numbers, times and signs the frames of one interface.
 
     `flags` and `well_since` (infinite: not well) are told to the peers in every frame; the segment
-    keeps them up to date.
+    keeps them up to date. While `gagged` nobody can hear us: at first, and once a
+    fence has found so, until the kernel has taken what we say.
     """
 
     def __init__(
         self, interface: Interface, own: Own, codec: frame.Codec, peers: Peers, now: float
     ) -> None:
         self.flags = 0
+        self.gagged = True
         self.well_since = math.inf
         self.interval_s = own.base_interval_s
         self.sequence = 0
@@ -54,15 +56,19 @@ class Voice:
         self.next_beat_at = now
         self.may_beat_at = now  # with others
         self._name = interface.name
-        self._frame_bytes = min(const.FRAME_BYTES, interface.mtu)
         self._own = own
         self._codec = codec
         self._peers = peers
         self._announced_interval_s = self.interval_s
         self._beats_until_longer = 0
         self._claim_number = 0
-        self._claim_parts = claimset.pack({}, const.CLAIM_PART_BYTES)
+        self._claim_room = const.CLAIM_PART_BYTES
+        self._claim_parts = claimset.pack({}, self._claim_room)
         self._claim_sendings = 0
+        self._claims: Mapping[bytes, claimset.Claim] = {}
+        self._said_at_once = 0
+        self._refused = False  # by the kernel, all that was said at the last moment
+        self.resize(interface.mtu)
         self._beat_spoken_at = -math.inf
         self._greeted_at = -math.inf
         self._identity = b""
@@ -120,11 +126,20 @@ class Voice:
         heard = frame.pack_heard([(beat.epoch, beat.sequence) for beat in strangers])
         return [self._say(frame.Tlv.GREETED, heard, now, [beat.tail for beat in strangers])]
 
+    def resize(self, mtu: int) -> None:
+        """Send no frame that is longer than this, in bytes."""
+        room = frame.room(self._own.node, min(const.FRAME_BYTES, mtu))
+        room = min(const.CLAIM_PART_BYTES, room)
+        if room != self._claim_room:
+            self._claim_room = room
+            if self._claims:
+                self.set_claims(self._claims)
+
     def set_claims(self, claims: Mapping[bytes, claimset.Claim]) -> None:
         """State another claim set from now on."""
-        room = min(const.CLAIM_PART_BYTES, self._frame_bytes - frame.overhead(self._identity))
+        self._claims = claims
         self._claim_number += 1
-        self._claim_parts = claimset.pack(claims, room)
+        self._claim_parts = claimset.pack(claims, self._claim_room)
         self._claim_sendings = const.CLAIM_SENDINGS
 
     def claims(self, now: float) -> list[SendHeartbeat]:
@@ -144,10 +159,19 @@ class Voice:
     def spoke(self, now: float) -> None:
         """Note that our peers hear from us at this moment."""
         self.spoke_at = self._spoke_before = now
+        self._said_at_once = 0
+
+    def fence(self, now: float) -> None:
+        """Count anew from now; nobody can hear us if it was refused what we said last."""
+        self.gagged = self._refused
+        self.spoke(now)
 
     def unsent(self) -> None:
-        """Note that what was said last went nowhere."""
-        self.spoke_at = self._spoke_before
+        """Note that a frame of the last moment in which we spoke went nowhere."""
+        self._said_at_once -= 1
+        if not self._said_at_once:
+            self._refused = True
+            self.spoke_at = self._spoke_before
 
     def _say(
         self, kind: frame.Tlv, value: bytes, now: float, strangers: Iterable[frame.Tail] = ()
@@ -157,6 +181,10 @@ class Voice:
         self.sequence += 1
         if now > self.spoke_at:
             self._spoke_before, self.spoke_at = self.spoke_at, now
+            if self._said_at_once:
+                self._refused = self.gagged = False
+            self._said_at_once = 0
+        self._said_at_once += 1
         self._peers.sent(self.sequence, self.interval_s, now)
         payload = self._codec.encode(
             version=max(

@@ -35,6 +35,7 @@ TROUBLES = (
     "resume",
     "unplug",
     "carrier",
+    "refuse",
     "partition",
     "one-way",
     "heal",
@@ -91,6 +92,8 @@ class Scenario:
         for node in self.world.nodes.values():
             for interface in sorted(node.down):
                 node.set_carrier(interface, up=True)
+            for interface in sorted(node.refuses):
+                node.set_refusing(interface, refuses=False)
             if node.paused:
                 node.resume()
             if node.core is None:
@@ -150,6 +153,10 @@ class Scenario:
     def _carrier(self, node: worlds.Node) -> None:
         interface = self._segment()
         node.set_carrier(interface, up=interface in node.down)
+
+    def _refuse(self, node: worlds.Node) -> None:
+        interface = self._segment()
+        node.set_refusing(interface, refuses=interface not in node.refuses)
 
     def _partition(self, node: worlds.Node) -> None:
         names = sorted(self.world.nodes)

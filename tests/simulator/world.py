@@ -47,6 +47,7 @@ class Node:
 
     It has one interface on each of the world's segments; `down` are those without carrier, and
     `open_since` is since when its speaker has known each to be up and to have an address listed.
+    The kernel takes no frames for those in `refuses`.
     `lateness_s` is the longest that a timer fires late.
     """
 
@@ -57,6 +58,7 @@ class Node:
         self.core: Core | None = None
         self.paused = False
         self.down: set[str] = set()
+        self.refuses: set[str] = set()
         self.open_since = dict.fromkeys(world.networks, math.inf)
         self.held_on: dict[str, dict[events.Address, float]] = {name: {} for name in world.networks}
         self.inbox: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=10_000)
@@ -159,6 +161,10 @@ class Node:
         if self.running:
             self.tell(self.interfaces)
 
+    def set_refusing(self, interface: str, *, refuses: bool) -> None:
+        (self.refuses.add if refuses else self.refuses.discard)(interface)
+        self.world.moved("refusing")
+
     def receive(self, payload: bytes, interface: str = INTERFACE) -> None:
         if self.core is None or interface in self.down:
             return
@@ -187,7 +193,7 @@ class Node:
 
     def _guard(self) -> None:
         if self.core is not None and self.world.now > self.core.fence_at:
-            self._act(self.core.handle(events.Stalled(0.0), self.world.now))
+            self._act(self.core.handle(events.Stalled(), self.world.now))
 
     def _drain(self) -> None:
         while self.inbox:
@@ -219,7 +225,10 @@ class Node:
             world.actions[type(action).__name__] += 1
             match action:
                 case events.SendHeartbeat():
-                    world.send(self.name, action.interface, action.payload)
+                    if action.interface not in self.refuses:
+                        world.send(self.name, action.interface, action.payload)
+                    elif self.core is not None:
+                        self.core.unsent(action.interface)
                 case events.Take():
                     held = self.held_on[action.interface]
                     assert action.address not in held, "taken twice"

@@ -6,7 +6,7 @@ import math
 from speaker.protocol import events, frame
 from speaker.protocol.events import Rank, ReleaseCause, TakeCause
 from tests.simulator import invariants
-from tests.simulator.world import World, address, listed
+from tests.simulator.world import KEY, World, address, listed
 
 X = address(1)
 
@@ -20,6 +20,10 @@ def steady(*children: events.Listed, names: str = "abc", seconds: float = 5.0) -
 
 def fitness(world: World, name: str, rank: Rank, *, vetoed: bool = False) -> None:
     world.nodes[name].tell(events.FitnessChanged(rank, vetoed=vetoed, why=""))
+
+
+def claims(payload: bytes) -> bool:
+    return frame.Codec("cluster", (KEY,), (1, 1)).decode(payload).tail.claims is not None
 
 
 def moves(world: World) -> list[tuple[str, str]]:
@@ -238,6 +242,36 @@ def test_a_child_made_anew_is_newer_than_the_one_before_whatever_its_version():
         )
     world.run(5.0)
     assert world.holders(X) == ["b"]
+
+
+def test_an_address_that_the_interface_serves_no_more_is_released_as_one_without_a_link():
+    world = steady(listed(1, *"abc"), listed(2, *"abc"))
+    world.set_children([listed(1, *"abc", interfaces=()), listed(2, *"abc")])
+    (release,) = [action for _, _, action in world.log if isinstance(action, events.Release)]
+    assert (release.address, release.cause) == (X, ReleaseCause.LINK_DOWN)
+
+
+def test_what_a_new_peer_holds_is_waited_for_though_an_earlier_node_was_never_heard():
+    world = World("abc")
+    for node in world.nodes.values():
+        node.children = (listed(1, *"abc"),)
+    for name in "bc":
+        world.nodes[name].start()
+    world.run(8.0)
+    assert world.holders(X) == ["b"]
+    monitor = invariants.Monitor(world, invariants.Bounds(two_holders_s=0.01))
+    world.network.lost = lambda name, payload: name == "c" and claims(payload)
+    world.nodes["b"].pause()
+    world.run(2.0)
+    assert world.holders(X) == ["c"]
+    # It hears c beat, but not what c claims.
+    world.nodes["b"].resume()
+    world.run(0.8)
+    assert world.holders(X) == ["c"]
+    world.network.lost = None
+    world.run(0.5)
+    monitor.check()
+    assert world.holders(X) == ["c"]
 
 
 def test_a_deleted_child_is_released_at_once():

@@ -20,11 +20,21 @@ class Crowd:
         self.sizes: list[int] = []
         self._codec = frame.Codec("cluster", (KEY,), (1, 1))
         self.core = core.Core(events.Config("cluster", node, bytes(8), (KEY,)))
-        self.tell(
-            events.InterfacesChanged((events.Interface(INTERFACE, MAC, carrier=True, mtu=mtu),))
-        )
+        self.tell(self.interfaces(mtu))
         self.tell(events.ChildrenChanged((listed(1, node, "b"),), complete=True))
         self.tell(events.Tick())
+
+    def interfaces(self, mtu: int) -> events.InterfacesChanged:
+        return events.InterfacesChanged((events.Interface(INTERFACE, MAC, carrier=True, mtu=mtu),))
+
+    def said(self, first: int) -> set[bytes]:
+        """Return which addresses the speaker has claimed, in its frames from this one on."""
+        return {
+            address
+            for each in self.sent[first:]
+            if each.tail.claims is not None
+            for address in each.tail.claims.claims
+        }
 
     def tell(self, event: events.Event) -> None:
         for action in self.core.handle(event, self.now):
@@ -98,3 +108,33 @@ def test_a_beat_fits_into_a_frame_however_many_peers_there_are(mtu: int, node: s
         crowd.tell(events.Tick(drained=False))
     assert len(crowd.known(alive=True)) >= least
     assert max(crowd.sizes) <= min(mtu, const.FRAME_BYTES)
+
+
+@pytest.mark.parametrize("length", range(1, 64))
+def test_claims_fit_into_a_frame_whatever_the_nodes_name_and_however_many_keys(length: int):
+    crowd = Crowd(1280, "a" * length)
+    keys = (KEY, *(bytes([each]) * 32 for each in range(1, const.KEYS_MAX)))
+    many = tuple(listed(number, "a" * length) for number in range(1, 201))
+    crowd.tell(events.ChildrenChanged(many, complete=True))
+    crowd.now += 1.0
+    crowd.tell(events.Tick())
+    assert len(crowd.said(1)) == 200
+    crowd.tell(events.KeysChanged(keys))
+    crowd.now += const.INTERVAL_S
+    crowd.tell(events.Tick())
+    assert max(crowd.sizes) <= 1280
+
+
+def test_claims_are_packed_anew_for_a_smaller_mtu():
+    crowd = Crowd(9000)
+    many = tuple(listed(number, "a") for number in range(1, 201))
+    crowd.tell(events.ChildrenChanged(many, complete=True))
+    crowd.now += 1.0
+    crowd.tell(events.Tick())
+    crowd.sizes.clear()
+    crowd.tell(crowd.interfaces(mtu=1000))
+    before = len(crowd.sent)
+    crowd.now += const.INTERVAL_S
+    crowd.tell(events.Tick())
+    assert len(crowd.said(before)) == 200
+    assert max(crowd.sizes) <= 1000

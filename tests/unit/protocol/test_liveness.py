@@ -68,6 +68,67 @@ def test_nobody_dies_by_a_tick_that_did_not_find_the_sockets_empty():
     assert any(isinstance(action, events.PeerChanged) for action in actions)
 
 
+def test_nobody_dies_by_a_tick_that_has_not_read_what_had_come_by_then():
+    world = group("ab")
+    node = world.nodes["b"]
+    read_at = world.now
+    world.nodes["a"].kill()
+    assert node.core is not None
+    for later in range(1, 40):
+        tick = events.Tick(read_at=read_at)
+        actions = node.core.handle(tick, world.now + later / 20)
+        assert all(isinstance(action, events.SendHeartbeat) for action in actions)
+
+
+def test_an_interface_that_takes_no_heartbeats_costs_the_node_nothing_on_the_other_one():
+    world = World("abc", more={"eth1": Network()})
+    world.start([listed(1, *"abc", failback_delay_s=1.0, interfaces=("eth0", "eth1"))])
+    world.run(5.0)
+    world.nodes["a"].set_refusing("eth1", refuses=True)
+    world.run(0.3)
+    undisturbed = invariants.Monitor(world, invariants.Bounds(no_holder_s=0.0))
+    world.run(10.0)
+    undisturbed.check()
+    assert world.holders(X) == ["a"]
+    assert world.holders(X, "eth1") == ["b"]
+    world.nodes["a"].set_refusing("eth1", refuses=False)
+    world.run(5.0)
+    assert world.holders(X, "eth1") == ["a"]
+
+
+def test_whoever_can_not_be_heard_takes_nothing_while_that_lasts():
+    world = group("ab")
+    world.nodes["a"].set_refusing("eth0", refuses=True)
+    world.nodes["b"].kill()
+    world.run(0.5)
+    world.log.clear()
+    world.run(20.0)
+    world.nodes["a"].kill()
+    world.nodes["a"].start()
+    world.run(10.0)
+    assert not any(isinstance(action, events.Take) for _, _, action in world.log)
+    world.nodes["a"].set_refusing("eth0", refuses=False)
+    world.run(5.0)
+    assert world.holders(X) == ["a"]
+
+
+def test_a_beat_that_was_sent_counts_though_a_frame_said_with_it_was_refused():
+    world = group("ab")
+    core = world.nodes["a"].core
+    assert core is not None
+    children = events.ChildrenChanged((listed(1, *"ab"), listed(2, *"ab")), complete=True)
+    core.handle(children, world.now)
+    said = core.handle(events.Tick(), core.next_deadline)  # and what is claimed since
+    assert len(said) > 1
+    assert all(isinstance(action, events.SendHeartbeat) for action in said)
+    spoke_until = core.fence_at
+    for _ in said[1:]:
+        core.unsent("eth0")
+    assert core.fence_at == spoke_until
+    core.unsent("eth0")
+    assert core.fence_at < spoke_until
+
+
 def test_how_long_a_live_peer_was_silent_is_told_when_it_had_to_be_asked():
     world = group("ab")
     world.run(10.0)
@@ -106,7 +167,7 @@ def test_a_process_stopped_for_five_seconds_holds_nothing_before_it_hears_or_ans
     assert world.holders(X) == ["b"]
     assert node.core is not None
     assert world.now > node.core.fence_at
-    actions = node.core.handle(events.Stalled(5.0), world.now)
+    actions = node.core.handle(events.Stalled(), world.now)
     assert actions[0] == events.Release(X, "eth0", events.ReleaseCause.STALLED, None)
     world.run(1.0)
 

@@ -8,7 +8,7 @@ import itertools
 import pathlib
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from scapy.layers import inet6, l2
 
@@ -32,6 +32,8 @@ class Told:
         self.actions: list[events.Action] = []
         self.conflicts: list[tuple[str, pool.Address, bytes]] = []
         self.stalls: list[float] = []
+        self.fenced: set[str] = set()
+        self.refused: list[str] = []
         self.late: list[float] = []
         self.unopened: list[str] = []
 
@@ -41,8 +43,12 @@ class Told:
     def conflicted(self, interface: str, address: pool.Address, mac: bytes, now: float) -> None:
         self.conflicts.append((interface, address, mac))
 
-    def stalled(self, age_s: float) -> None:
+    def stalled(self, interfaces: Collection[str], age_s: float, now: float) -> None:
         self.stalls.append(age_s)
+        self.fenced.update(interfaces)
+
+    def could_not_send(self, interface: str, now: float) -> None:
+        self.refused.append(interface)
 
     def woken(self, late_s: float) -> None:
         self.late.append(late_s)

@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import httpx
 import pytest
 
 from speaker.cluster import api, watch
@@ -240,7 +239,7 @@ def test_a_list_that_stops_midway_is_given_up_and_asked_for_again(waited: list[f
         cluster = Cluster("a")
         cluster.faults.extend([stops, stops])
         async with served.server(cluster.answer) as (client, _):
-            client._client.timeout = httpx.Timeout(None, read=0.05)
+            client._client.timeout = (None, 0.05, None, None)  # to connect, read, write, wait
             watched = Followed(client)
             assert await watched.next() == ["list", "a"]
         assert all("ReadTimeout" in str(fault) for fault in watched.faults)

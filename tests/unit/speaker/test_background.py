@@ -26,6 +26,7 @@ def poll(
     *,
     answer: int | None = None,
     peers_answer: bool = False,
+    of_locals: bool = False,
 ) -> tuple[list[tuple[str, int, str]], int]:
     """Ask the health endpoints so many times, a second apart; return whom, and the changes."""
     asked: list[tuple[str, int, str]] = []
@@ -45,7 +46,12 @@ def poll(
     monkeypatch.setattr(http, "status_of", status_of)
     monkeypatch.setattr(asyncio, "sleep", wait)
     monkeypatch.setattr(background, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
-    work = background.poll_health(CHOSEN, known, lambda: peers_answer, lambda: changes.append(None))
+    if of_locals:
+        work = background.poll_locals(CHOSEN, known, lambda: changes.append(None))
+    else:
+        work = background.poll_proxy(
+            CHOSEN, known, lambda: peers_answer, lambda: changes.append(None)
+        )
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(work)
     return asked, len(changes)
@@ -61,7 +67,9 @@ def test_health_is_asked_at_the_nodes_address_and_locally_while_that_is_unknown(
     local = scenes.a_child(health_check_port=31000)
     known.children.apply(scenes.snapshot(scenes.manifest(local)))
     asked, _ = poll(monkeypatch, known, 1)
-    assert sorted(asked) == [("198.51.100.7", 10256, "/healthz"), ("198.51.100.7", 31000, "/")]
+    assert asked == [("198.51.100.7", 10256, "/healthz")]
+    asked, _ = poll(monkeypatch, known, 1, of_locals=True)
+    assert asked == [("198.51.100.7", 31000, "/")]
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,25 @@ async def test_whoever_can_not_send_its_heartbeats_holds_nothing_any_more() -> N
     opened.send_heartbeat = lambda _: False  # type: ignore[method-assign,assignment]
     await lan.until(lambda: speaker.told.stalls)
     assert not speaker.held
+    assert set(speaker.told.refused) == speaker.told.fenced == {"a0"}
+
+
+async def test_under_a_flood_on_one_interface_the_peers_on_another_are_heard() -> None:
+    links = await lan.plug("a0", "a1", "b1")
+    lan.ip("link", "set", "port-a0", "nomaster")
+    first, second = lan.Speaker("a"), lan.Speaker("b")
+    second.use(links, "b1", lan.listed(lan.HELD, "b1", "b", "a"))
+    both = [link for link in links.links.values() if link.name in {"a0", "a1"}]
+    first.driver.use_links(both, ["a0", "a1"])
+    children = (lan.listed(lan.SIX, "a0", "a"), lan.listed(lan.HELD, "a1", "b", "a"))
+    first.driver.tell(events.ChildrenChanged(children, complete=True))
+    await lan.until(lambda: second.held and first.peers and second.peers and first.held)
+    opened = first.driver.segments["a0"]
+    opened.next_heartbeat = lambda: b"noise"  # type: ignore[method-assign]
+    over = time.monotonic() + 4 * const.DEAD_AFTER_INTERVALS * const.INTERVAL_S
+    await lan.until(lambda: time.monotonic() > over)
+    silenced = events.PeerChanged("a1", "b", alive=False, cause=events.PeerCause.SILENT)
+    assert silenced not in first.told.actions
 
 
 async def test_under_a_flood_of_heartbeats_the_dead_are_buried_all_the_same() -> None:

@@ -102,12 +102,19 @@ def test_noise_from_the_kernel_does_no_harm(datagram: bytes) -> None:
 @given(attributes=st.binary(max_size=100))
 def test_strange_attributes_do_no_harm(attributes: bytes) -> None:
     parsed = rtnetlink.parse_link(struct.pack("=BxHiII", 0, 1, 7, 0x41, 0) + attributes)
-    assert parsed is not None
-    assert parsed.index == 7
+    assert parsed is None or parsed.index == 7
 
 
 def test_a_bridges_port_table_is_no_link() -> None:
     assert rtnetlink.parse_link(struct.pack("=BxHiII", 7, 1, 7, 0x41, 0)) is None
+
+
+def test_what_a_wireless_link_tells_of_a_scan_is_no_link_without_its_address() -> None:
+    head = struct.pack("=BxHiII", 0, 1, 7, 0x41, 0)
+    name = struct.pack("=HH8s", 12, 3, b"wlan0")
+    scan = struct.pack("=HH4x", 8, 11)
+    assert rtnetlink.parse_link(head + name) is not None
+    assert rtnetlink.parse_link(head + name + scan) is None
 
 
 @pytest.mark.parametrize(

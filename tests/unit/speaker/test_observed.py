@@ -279,6 +279,19 @@ def test_a_flood_of_claims_asks_for_the_peers_once_a_second(shell: Shell) -> Non
     assert len(asked) == 1
 
 
+def test_an_interface_that_takes_no_heartbeats_has_a_line_a_minute_and_is_no_stall(
+    shell: Shell,
+) -> None:
+    for quarter in range(8):
+        shell.observed.could_not_send("eth1", 100.0 + quarter / 4)
+        shell.observed.stalled({"eth1"}, 0.05, 100.0 + quarter / 4)
+    assert [line["event"] for line in shell.lines] == ["heartbeat not sent"]
+    shell.observed.could_not_send("eth1", 160.0)
+    shell.observed.stalled({"eth0", "eth1"}, 0.5, 160.0)
+    assert [line["event"] for line in shell.lines[1:]] == ["heartbeat not sent", "stalled"]
+    assert "stalls_total 1" in shell.metrics.render()
+
+
 def test_leaving_is_noted(shell: Shell) -> None:
     shell.observed.acted(events.Left(), 1.0)
     assert shell.observed.left
