@@ -18,7 +18,7 @@ DEFAULT_FAILBACK_DELAY_S: Final = 30.0
 _MAX_NAME: Final = 63  # RFC 1035 label, as Kubernetes wants of a Service's name
 _MAX_PORT: Final = 65535
 MAX_LIST_VERSION: Final = 2**32 - 1  # docs/protocol.md: a claim has four bytes for it
-_MAX_PLANNED: Final = 10_000  # siblings: two families over 5,000 nodes, the most that a cluster has
+MAX_PLANNED: Final = 10_000  # siblings: two families over 5,000 nodes, the most that a cluster has
 _MAX_NUMBER: Final = 10**18 - 1  # fits 64 bits; Python itself refuses to read thousands of digits
 
 
@@ -135,7 +135,7 @@ def decode(manifest: Mapping[str, Any]) -> Child:
         nodes=nodes,
         list_version=fields.integer(names.CHILD_LIST_VERSION, most=MAX_LIST_VERSION),
         ports=fields.ports(),
-        planned=fields.integer(names.CHILD_PLANNED, most=_MAX_PLANNED),
+        planned=fields.integer(names.CHILD_PLANNED, most=MAX_PLANNED),
         health_check_port=fields.health_check_port(),
         interfaces=fields.listed(names.CHILD_INTERFACES),
         failback_delay_s=fields.failback_delay_s(),

@@ -15,7 +15,9 @@ from app.models import kubernetes
 from app.service import user
 
 REMEMBERED: Final = 64  # of the CRD's schema
-GRACE_S: Final = 5.0  # a child that nothing forbids is there within a second
+# A child that nothing forbids is there within a second, or once another balancer, from which its
+# Service has just been moved, has let go of the name: `answer.RELEASE_AFTER_S` and a sync later.
+GRACE_S: Final = 8.0
 # A note is a Service too. One that could not be created either must not take the place of the child
 # once the quota is raised, so only a young absence gets one.
 NOTE_WITHIN_S: Final = 60.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.balancer import memory, picture, spec
 from app.placement import model
 from app.service import user
-from contract import pool
+from contract import child, pool
 
 ServiceKey = tuple[str, str]  # namespace and UID
 
@@ -59,6 +59,9 @@ def of_service(
     count = balancer.ip_count if ask.ip_count is None else ask.ip_count
     # Our record knows more than is listed, unless somebody else has written there.
     recorded = set(service.listed) <= set(service.recorded)
+    held = [one.held for one in observed]
+    if ask.sharing_key is not None:
+        held = [dataclasses.replace(one.held, ports=_ports(one.child)) for one in observed]
     return model.Wish(
         namespace=service.namespace,
         name=service.name,
@@ -70,14 +73,14 @@ def of_service(
         requested=ask.addresses,
         sharing_key=ask.sharing_key,
         ports=_ports(service),
-        held=tuple([one.held for one in observed]),
+        held=tuple(held),
         adopted=service.recorded if recorded else service.listed,
         recorded=recorded,
     )
 
 
-def _ports(service: user.UserService) -> frozenset[model.Port]:
-    return frozenset((port.protocol, port.port) for port in service.ports)
+def _ports(of: user.UserService | child.Child) -> frozenset[model.Port]:
+    return frozenset((port.protocol, port.port) for port in of.ports)
 
 
 def leaving(

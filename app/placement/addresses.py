@@ -266,14 +266,18 @@ class _Service:
 
 
 def _keep(book: _Book, services: Sequence[_Service]) -> None:
-    """Let every child keep its address while it is in the pool; of two with one, the older."""
+    """Let every child keep its address while it is in the pool.
+
+    Where two that share one can not any more, it is that of the one whose Service is as it was;
+    of two such the older's.
+    """
     children = [
-        (held.created, order, held.ordinal, held)
+        (_has_changed(service.wish, held), held.created, order, held.ordinal, held)
         for order, service in enumerate(services)
         for held in service.wish.held
     ]
-    children.sort(key=lambda child: child[:3])
-    for _, order, _, held in children:
+    children.sort(key=lambda child: child[:4])
+    for _, _, order, _, held in children:
         service = services[order]
         address = held.address
         if address in book.pool and book.blocker(address, service.wish) is None:
@@ -281,6 +285,11 @@ def _keep(book: _Book, services: Sequence[_Service]) -> None:
             service.seats[address.version].append(Seat(address, held))
         else:
             service.vacant[address.version].append(held)
+
+
+def _has_changed(wish: model.Wish, held: model.Held) -> bool:
+    """Whether a Service may share less than when its child was made: other ports, or no key."""
+    return wish.sharing_key is None or (bool(held.ports) and held.ports != wish.ports)
 
 
 def _adopt(book: _Book, services: Iterable[_Service]) -> None:

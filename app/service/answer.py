@@ -115,6 +115,9 @@ def _show(
     if not having:
         if note is not None:
             return _Shown(addresses=(), verdict=_remembering(note, balancer, manifest))
+        moved = _moved_away(balancer, manifest)
+        if moved is not None:
+            return moved
         return _not_found(service, balancer, manifest, now=now)
     addresses = tuple(one.child.address for one in having)
     planned = max(one.child.planned for one in having)
@@ -164,6 +167,24 @@ def _not_found(
         if quiet_s < BALANCER_WAIT_S:
             return _Shown(resync_after_s=_soon(min(BALANCER_WAIT_S, BALANCER_WAIT_S - quiet_s)))
     return _Shown(addresses=(), verdict=verdict)
+
+
+def _moved_away(balancer: str, manifest: kubernetes.ServiceWithHistory) -> _Shown | None:
+    """Show no address that another balancer, which is not asked any more, may give to others now.
+
+    None when nothing of another one's is shown.
+    """
+    status = manifest.get("status") or {}
+    standing = _conditions(status)
+    before, ours = record.balancer(standing), conditions.find(standing, names.ASSIGNED_CONDITION)
+    shows = bool((status.get("loadBalancer") or {}).get("ingress"))
+    if ours is None or before in {None, balancer} or not shows:
+        return None
+    message = record.sentence(
+        record.addresses(standing), before or "", f"{balancer} has not answered yet", verb="had"
+    )
+    verdict = Verdict(holds=False, reason=ours.get("reason", ""), message=message)
+    return _Shown(addresses=(), verdict=verdict, resync_after_s=BALANCER_WAIT_S)
 
 
 def _just_gone(
@@ -218,9 +239,7 @@ def _mirrored(label: str | None, balancer: str | None) -> dict[str, str | None]:
 
 
 def _remembering(note: Verdict, balancer: str, manifest: kubernetes.ServiceWithHistory) -> Verdict:
-    """Return what a note says of a Service without children; what absent ones had is theirs."""
-    if note.reason != AssignedReason.CHILD_MISSING:
-        return note
+    """Return what a note says of a Service without children, which may get back what they had."""
     standing = _conditions(manifest.get("status") or {})
     had, of = record.addresses(standing), record.balancer(standing) or balancer
     message = record.sentence(had, of, note.message, verb="had")

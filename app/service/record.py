@@ -8,14 +8,15 @@ away, and a balancer that is created anew gives them back.
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from app import conditions
-from contract import names, pool
+from contract import child, names, pool
 
 _ADDRESSES: Final = re.compile(
-    r"ha[sd] (?:[0-9a-f:., ]+ of )?(?P<addresses>[0-9a-f:., ]+) from (?P<balancer>[^\s;]+)"
+    r"ha[sd] (?:[0-9a-f:., -]+ of )?(?P<addresses>[0-9a-f:., -]+) from (?P<balancer>[^\s;]+)"
 )
+_FEW: Final = 2  # in a row are named
 _WITHOUT: Final = re.compile(r"(?:^|; )since (?P<moment>\S+) some of these are without a child$")
 
 
@@ -30,9 +31,9 @@ def sentence(
     """Return a condition's message that records the addresses, or those `of` which these are."""
     if not addresses:
         return rest
-    listed = ", ".join(map(str, addresses))
+    listed = _listed(addresses)
     if of and set(of) != set(addresses):
-        listed = f"{listed} of {', '.join(map(str, of))}"
+        listed = f"{listed} of {_listed(of)}"
     record = f"{verb} {listed} from {balancer}"
     return f"{record}; {rest}" if rest else record
 
@@ -75,11 +76,35 @@ def _message(standing: Sequence[conditions.Condition]) -> str:
     return message if isinstance(message, str) else ""
 
 
+def _listed(addresses: Sequence[pool.Address]) -> str:
+    """Name all; of more than a user may ask for, as `auto` gives, those in a row as first-last."""
+    if len(addresses) <= len(pool.VERSIONS) * names.MAX_IP_COUNT:
+        return ", ".join(map(str, addresses))
+    rows: list[list[pool.Address]] = []
+    for address in addresses:
+        if rows and address == _after(rows[-1][-1]):
+            rows[-1].append(address)
+        else:
+            rows.append([address])
+    return ", ".join(
+        f"{row[0]}-{row[-1]}" if len(row) > _FEW else ", ".join(map(str, row)) for row in rows
+    )
+
+
+def _after(address: pool.Address) -> pool.Address | None:
+    return address + 1 if int(address) < 2**address.max_prefixlen - 1 else None
+
+
 def _parsed(text: str) -> tuple[pool.Address, ...]:
-    found: list[Any] = []
+    found: list[pool.Address] = []
     for part in text.split(", "):
+        first, _, last = part.partition("-")
         try:
-            found.append(pool.parse_address(part))
+            one = pool.parse_address(first)
+            more = int(pool.parse_address(last)) - int(one) if last else 0
         except ValueError:
             return ()  # somebody else's words
+        if not 0 <= more < child.MAX_PLANNED:
+            return ()
+        found += [one + number for number in range(more + 1)]
     return tuple(found)

@@ -300,6 +300,7 @@ ATTEMPTS: dict[str, Attempt] = {
     "keep the mirror label": lambda s, who: s.patch(
         who, "web", {"metadata": {"labels": {"app": "web"}}}
     ),
+    "write a child back as it was": lambda s, who: s.patch(who, "web-l2-1", {}),
     "be adopted by a balancer": lambda s, who: s.patch(
         who, "web", {"metadata": {"labels": {"controller-uid": s.balancer_uid}}}
     ),
@@ -312,11 +313,12 @@ ORDINARY = {
     "remove the mirror label",
     "keep the mirror label",
     "be adopted by somebody else",
+    "write a child back as it was",
     "write a user's Service's status",
 }
 ALLOWED: dict[str, set[str]] = {
     "tenant": ORDINARY,
-    "boss": ORDINARY,
+    "boss": ORDINARY | {"delete a child"},
     "administrator": ORDINARY | {"delete a child"},
     # Foreground deletion is a finalizer, orphaning takes owners away, and the rest is not its own.
     "garbage collector": ORDINARY

@@ -46,7 +46,7 @@ def test_a_new_services_children_cost_no_memory_of_the_status(world):
     world.forbidden = {"shop/api-l2-1"}
     assert world.sync_balancer("front")["resyncAfterSeconds"] == 1
     assert "awaited" not in world.balancers["front"]["status"]
-    for _ in range(12):
+    for _ in range(16):
         wait(world, 1)
     assert world.condition("shop/api")["reason"] == "ChildMissing"
 
@@ -55,7 +55,7 @@ def test_a_service_without_any_child_and_its_balancer_say_that_children_are_miss
     world.add(requests.service("web", annotations=ONE))
     world.forbidden = TAKEN
     world.settle()
-    wait(world, 6)
+    wait(world, 9)
     assert assigned(world) == ("False", "ChildMissing")
     assert "web-l2-1" in world.condition("shop/web")["message"]
     ready = world.balancer_condition("Ready")
@@ -95,7 +95,7 @@ def test_a_raised_count_that_a_quota_does_not_allow_is_said(world):
     world.edit("shop/web", ip_count="3")
     world.settle()
     assert assigned(world) == ("True", "Assigned")
-    wait(world, 6)
+    wait(world, 9)
     assert assigned(world) == ("False", "ChildMissing")
     assert "1 of 3" in world.condition("shop/web")["message"]
     assert len(world.addresses("shop/web")) == 2
@@ -267,5 +267,5 @@ def test_a_child_that_stays_away_is_missing_from_the_moment_that_the_condition_r
     assert assigned(world) == ("False", "ChildMissing")
     assert world.addresses("shop/web") == before[:1]
     assert len(warned(world)) == 1
-    wait(world, 6)  # its balancer says so too
+    wait(world, 9)  # its balancer says so too
     assert_at_rest(world)

@@ -145,6 +145,28 @@ def test_a_shared_address_survives_that_one_of_its_services_loses_its_label(worl
     assert world.addresses("shop/tcp") == world.addresses("shop/udp") == ["192.0.2.20"]
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("key", ["edge", None])
+def test_whoever_can_share_no_more_leaves_the_address_to_the_one_that_is_as_it_was(
+    world, *, named: bool, key: str | None
+):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    if named:
+        shared[names.SERVICE_ADDRESSES] = "192.0.2.20"
+    ask(world, "web", annotations=shared, ports=[{"port": 80}])
+    ask(world, "api", annotations=shared, ports=[{"port": 81}])
+    before = world.addresses("shop/api")
+    assert world.addresses("shop/web") == before
+    if key is None:
+        world.edit("shop/web", sharing_key=None)
+    else:
+        world.services["shop/web"]["spec"]["ports"] = [{"port": 80}, {"port": 81}]
+    world.settle()
+    assert world.addresses("shop/api") == before
+    assert world.addresses("shop/web") != before
+
+
 def test_services_of_two_namespaces_do_not_share(world):
     world.respec(ipCount=1)
     shared = {names.SERVICE_SHARING_KEY: "edge", names.SERVICE_ADDRESSES: "192.0.2.20"}

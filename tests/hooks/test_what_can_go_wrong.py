@@ -243,7 +243,7 @@ def test_what_a_deleted_service_left_behind_and_cannot_be_deleted_is_named(world
     world.settle()
     stuck = world.children["shop/web-l2-1"]
     world.add(recreated(world))
-    for _ in range(12):
+    for _ in range(16):
         world.clock.advance(1)
         world.sync_balancer("front")
         world.children["shop/web-l2-1"] = stuck
@@ -335,6 +335,43 @@ def test_what_a_service_that_is_not_served_any_more_still_shows_is_nobody_elses(
     world.services["tenant/web"]["status"] = {"loadBalancer": {}}
     world.sync_balancer("front")
     assert "shop/api-l2-1" in world.children
+
+
+def test_what_a_mistyped_balancer_frees_is_shown_no_more_before_others_get_it(world):
+    world.respec(addressPool=["192.0.2.10"], ipCount=1)
+    world.add(requests.service("web"))
+    world.settle()
+    world.add(requests.service("api", created="2026-01-31T12:30:00Z"))
+    world.settle()
+    world.edit("shop/web", load_balancer="frnt")
+    world.services["shop/web"]["metadata"]["managedFields"].append(
+        requests.managed("kubectl-annotate", {}, when=world.clock.text)
+    )
+    world.sync_service("shop/web")
+    assert world.addresses("shop/web") == []
+    condition = world.condition("shop/web")
+    assert condition["status"] == "False"
+    assert condition["message"] == "had 192.0.2.10 from front; frnt has not answered yet"
+    world.settle()
+    world.clock.advance(7)
+    world.settle()
+    assert world.addresses("shop/api") == ["192.0.2.10"]
+    assert world.addresses("shop/web") == []
+
+
+def test_a_balancer_that_refuses_a_namespace_for_a_moment_gives_each_its_own_back(world):
+    world.respec(ipCount=1)
+    for name in ("first", "web", "api"):
+        world.add(requests.service(name))
+        world.settle()
+    before = {name: world.addresses(f"shop/{name}") for name in ("web", "api")}
+    world.respec(ipCount=1, namespaces=["another"])
+    world.settle()
+    assert world.addresses("shop/web") == []
+    del world.services["shop/first"]
+    world.respec(namespaces=["shop"])
+    world.settle()
+    assert {name: world.addresses(f"shop/{name}") for name in ("web", "api")} == before
 
 
 def test_a_shared_address_of_a_service_that_says_nonsense_can_still_be_shared(world):

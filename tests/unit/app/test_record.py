@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from app import conditions
 from app.service import record
-from contract import names
+from contract import names, pool
 
 addresses = st.lists(
     st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), min_size=1, max_size=8, unique=True
@@ -68,6 +68,26 @@ def test_the_longest_record_fits_into_a_condition_with_room_for_the_reason():
     most = [ipaddress.IPv6Address(last - number) for number in range(2 * names.MAX_IP_COUNT)]
     sentence = record.sentence(most[1:], "x" * 80, of=most)
     assert len(sentence) < conditions.MAX_MESSAGE - 4096
+
+
+def test_the_record_of_a_service_on_very_many_nodes_is_kept_and_read_back_in_order():
+    first = int(ipaddress.IPv6Address("fd00:1111:2222:3333:4444:5555:6666:0"))
+    many: list[pool.Address] = [
+        ipaddress.IPv4Address("198.51.0.1"),
+        ipaddress.IPv4Address("192.0.2.9"),
+    ]
+    many += [ipaddress.IPv4Address("10.0.0.0") + number for number in range(5000)]
+    many += [ipaddress.IPv6Address(first + number) for number in range(4998)]
+    sentence = record.sentence(many[1:], "front", "one is missing", of=many)
+    assert "10.0.0.0-10.0.19.135" in sentence
+    assert len(sentence) < conditions.MAX_MESSAGE
+    assert list(record.addresses(standing(sentence))) == many
+
+
+@pytest.mark.parametrize("words", ["10.0.0.9-10.0.0.1", "0.0.0.0-255.255.255.255", "::1-", "-::1"])
+def test_ranges_that_we_never_write_record_nothing(words):
+    found = record.addresses(standing(f"has {words} from front"))
+    assert len(found) <= 1
 
 
 def test_a_record_tells_its_balancer_and_since_when_a_child_is_gone():
