@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from app import conditions
 from app.explain import reading
 from cli.checks import finding
 from contract import names, pool
@@ -106,15 +107,20 @@ def _services(
         labels = metadata.get("labels") or {}
         if names.SERVICE_BALANCER in labels or names.PROXY_NAME_LABEL in labels:
             continue
-        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+        status = service.get("status") or {}
+        ingress = (status.get("loadBalancer") or {}).get("ingress") or ()
+        name = f"Service {metadata.get('namespace')}/{metadata.get('name')}"
         texts = [*(spec.get("externalIPs") or ()), *(entry.get("ip") for entry in ingress)]
         for text in texts:
             address = _address(text)
             if address is not None and address in addresses:
                 yield finding.failed(
                     subject,
-                    f"{address} belongs to Service {metadata.get('namespace')}/"
-                    f"{metadata.get('name')}, which is none of ours: take it out of "
+                    f"{address} is still shown by {name}, whose annotation and label went in one "
+                    f"write, so that no hook saw it go: set {names.SERVICE_BALANCER} once more, "
+                    "and remove the annotation alone if it shall have none"
+                    if conditions.find(status.get("conditions") or (), names.ASSIGNED_CONDITION)
+                    else f"{address} belongs to {name}, which is none of ours: take it out of "
                     "spec.addressPool, or give that Service to the balancer",
                 )
 

@@ -143,6 +143,20 @@ def node_of(**more: Any) -> Any:
                 "services": [
                     {
                         "metadata": {"namespace": "old", "name": "ingress"},
+                        "status": {
+                            "loadBalancer": {"ingress": [{"ip": "192.0.2.11"}]},
+                            "conditions": [{"type": "l2lb.io/Assigned", "status": "True"}],
+                        },
+                    }
+                ]
+            },
+            "192.0.2.11 is still shown by Service old/ingress, whose annotation and label went",
+        ),
+        (
+            {
+                "services": [
+                    {
+                        "metadata": {"namespace": "old", "name": "ingress"},
                         "spec": {"externalIPs": ["192.0.2.12"]},
                     }
                 ]
