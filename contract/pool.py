@@ -20,6 +20,7 @@ _OF_VERSION: Final[dict[int, type[Address]]] = {
     IPV6: ipaddress.IPv6Address,
 }
 _LAST_OCTET: Final = 0xFF
+_SUBNET_BITS: Final = 64  # RFC 4291 §2.5.1
 
 # What no host on a segment may answer for. RFC 6890, RFC 4291 §2.
 _UNUSABLE: Final = tuple(
@@ -184,6 +185,10 @@ def _parse_cidr(text: str) -> tuple[Address, Address]:
             f"pool entry {text!r} has host bits set: write {meant} for the whole network, "
             f"or {text.partition('/')[0]} for one address"
         ) from None
+    if network.version == IPV6 and network.prefixlen <= _SUBNET_BITS:
+        # A whole subnet's first address is that of its routers, to which every node that forwards
+        # belongs: Subnet-Router anycast, RFC 4291 §2.6.1.
+        return network[1], network[-1]
     return network[0], network[-1]
 
 

@@ -63,9 +63,24 @@ def test_what_a_pool_prints_it_parses(some):
 
 def test_a_whole_slash_64_is_counted_and_walked_without_being_expanded():
     the_pool = pool.Pool.parse(["2001:db8::/64"])
-    assert the_pool.size(6) == 2**64
+    assert the_pool.size(6) == 2**64 - 1
     first = [str(a) for a in itertools.islice(the_pool.addresses(6), 3)]
-    assert first == ["2001:db8::", "2001:db8::1", "2001:db8::2"]
+    assert first == ["2001:db8::1", "2001:db8::2", "2001:db8::3"]
+
+
+@pytest.mark.parametrize(
+    ("entry_", "first"),
+    [
+        ("2001:db8::/48", "2001:db8::1"),
+        ("2001:db8::/65", "2001:db8::"),  # part of a subnet
+        ("2001:db8::-2001:db8::f", "2001:db8::"),  # whoever writes it has looked
+        ("192.0.2.0/24", "192.0.2.0"),
+    ],
+)
+def test_the_routers_address_of_a_whole_ipv6_subnet_is_left_out(entry_: str, first: str):
+    the_pool = pool.Pool.parse([entry_])
+    version = ipaddress.ip_address(first).version
+    assert next(iter(the_pool.addresses(version))) == ipaddress.ip_address(first)
 
 
 @pytest.mark.parametrize(
