@@ -277,7 +277,7 @@ class Segment:
         own = self._own
         able = own.complete and not own.vetoed and not own.leaving
         # Who can say nothing hears nobody, as nobody proves to be of today by naming it.
-        return able and not self._voice.gagged and now >= self._listen_until
+        return able and not self._voice.is_mute(now) and now >= self._listen_until
 
     def _look(self, keys: Iterable[bytes], now: float) -> list[Action]:
         """Look at these addresses; the heart of the segment."""

@@ -40,15 +40,13 @@ class Voice:
     """Numbers, times and signs the frames of one interface.
 
     `flags` and `well_since` (infinite: not well) are told to the peers in every frame; the segment
-    keeps them up to date. While `gagged` nobody can hear us: at first, and once a
-    fence has found so, until the kernel has taken what we say.
+    keeps them up to date.
     """
 
     def __init__(
         self, interface: Interface, own: Own, codec: frame.Codec, peers: Peers, now: float
     ) -> None:
         self.flags = 0
-        self.gagged = True
         self.well_since = math.inf
         self.interval_s = own.base_interval_s
         self.sequence = 0
@@ -68,6 +66,7 @@ class Voice:
         self._claims: Mapping[bytes, claimset.Claim] = {}
         self._said_at_once = 0
         self._refused = False  # by the kernel, all that was said at the last moment
+        self._mute = True
         self.resize(interface.mtu)
         self._beat_spoken_at = -math.inf
         self._greeted_at = -math.inf
@@ -163,8 +162,15 @@ class Voice:
 
     def fence(self, now: float) -> None:
         """Count anew from now; nobody can hear us if it was refused what we said last."""
-        self.gagged = self._refused
+        self._mute = self._refused
         self.spoke(now)
+
+    def is_mute(self, now: float) -> bool:
+        """Whether nobody can hear us, as at first, and once a fence has found so.
+
+        It ends with what the kernel takes, which is known of all that was said before `now`.
+        """
+        return self._mute and not (self._said_at_once and now > self.spoke_at)
 
     def unsent(self) -> None:
         """Note that a frame of the last moment in which we spoke went nowhere."""
@@ -182,7 +188,7 @@ class Voice:
         if now > self.spoke_at:
             self._spoke_before, self.spoke_at = self.spoke_at, now
             if self._said_at_once:
-                self._refused = self.gagged = False
+                self._refused = self._mute = False
             self._said_at_once = 0
         self._said_at_once += 1
         self._peers.sent(self.sequence, self.interval_s, now)

@@ -99,7 +99,11 @@ class Monitor:
 
     def _owes(self, node: Node, looked: events.Address) -> bool:
         age_s = self.world.now - node.open_since[self.interface]
-        if not node.running or self.interface in node.refuses or age_s < self.bounds.candidate_age_s:
+        if (
+            not node.running
+            or self.interface in node.refuses
+            or age_s < self.bounds.candidate_age_s
+        ):
             return False
         return not node.leaving and any(
             child.address == looked

@@ -11,7 +11,7 @@ import functools
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
-from speaker.protocol import events
+from speaker.protocol import const, events
 from tests.simulator import world as worlds
 
 if TYPE_CHECKING:
@@ -96,11 +96,13 @@ class Scenario:
                 node.set_refusing(interface, refuses=False)
             if node.paused:
                 node.resume()
-            if node.core is None:
-                node.start()
+            if node.leaving:  # it may still be handing over
+                gone_by = self.world.now + const.LEAVE_WITHIN_S + 0.1
+                self.world.at(gone_by, functools.partial(self._start, node))
+            self._start(node)
         for network in self.world.networks.values():
             network.loss = 0.0
-        self.world.run(20.0)
+        self.world.run(30.0)
 
     def check_rest(self) -> None:
         """Raise AssertionError unless each address is where it belongs after a long calm."""
