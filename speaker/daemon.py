@@ -218,12 +218,8 @@ class Daemon:
             self._judged()
 
     def _on_links(self, links: table.Table) -> None:
-        """Act at once on what befalls a link that is listened to; Pods come and go all day."""
-        before, self.known.links = self.known.links, links
-        if any(links.named(name) != before.named(name) for name in self.driver.segments):
-            self._refresh()
-        else:
-            self._refresh_soon()
+        self.known.links = links
+        self._refresh()
 
     def _on_links_unknown(self, why: str) -> None:
         self._log.warning(
@@ -254,9 +250,6 @@ class Daemon:
     def _cluster_changed(self) -> None:
         if self.known.complete:
             self._cache.wake()
-        self._refresh_soon()
-
-    def _refresh_soon(self) -> None:
         if self._refreshing is None:
             when = max(self._loop.time() + COALESCE_S, self._refresh_after)
             self._refreshing = self._loop.call_at(when, self._refresh)

@@ -156,32 +156,6 @@ async def test_a_driver_that_can_not_even_hand_over_ends_at_once(
     assert "nothing handed over" in running.events
 
 
-async def test_links_that_come_and_go_elsewhere_wait_and_what_befalls_our_own_does_not(
-    chosen: settings.Settings,
-) -> None:
-    await lan.plug("a0")
-    running = start(chosen, Cluster())
-    speaker = running.speaker
-    await lan.until(lambda: speaker.observed.held and speaker._refreshing is None)
-    looks: list[float] = []
-    look = speaker._refresh
-
-    def counted() -> None:
-        looks.append(asyncio.get_running_loop().time())
-        look()
-
-    speaker._refresh = counted  # type: ignore[method-assign]
-    speaker._refresh_after = asyncio.get_running_loop().time() + 3600.0  # as after a long look
-    lan.ip("link", "add", "name", "pod0", "type", "veth", "peer", "name", "pod1")
-    await lan.until(lambda: speaker.known.links.named("pod0") and speaker._refreshing)
-    assert not looks
-    lan.ip("link", "set", "a0", "down")
-    await lan.until(lambda: not speaker.observed.held)
-    assert looks
-    speaker.leave()
-    await running.task
-
-
 async def test_without_api_server_a_start_knows_the_lists_and_the_own_node_from_the_cache(
     chosen: settings.Settings,
 ) -> None:
