@@ -211,12 +211,12 @@ class Driver:
         late_s = now - self.core.next_deadline
         if late_s >= 0:
             self._observer.woken(late_s)
-            self._tell(events.Tick(drained=False))
+            self._tell(events.Tick(read_at=None))
         read_at = now
         for opened in self.segments.values():
             read_at = min(read_at, self._drain(opened, now))
         if read_at >= self.core.next_deadline:
-            self._tell(events.Tick(drained=True, read_at=read_at))
+            self._tell(events.Tick(read_at))
 
     def _drain(self, opened: segment.Segment, now: float) -> float:
         """Read a batch of heartbeats; return by when all that had come has been read.
@@ -231,7 +231,7 @@ class Driver:
                 return now
             self._tell(events.HeartbeatReceived(opened.name, payload))
             if count % BEAT_BETWEEN == 0 and self._clock() >= self.core.next_deadline:
-                self._tell(events.Tick(drained=False))
+                self._tell(events.Tick(read_at=None))
         if not queue.count:
             queue.since = now
         queue.count += HEARTBEAT_BATCH
@@ -275,7 +275,7 @@ class Driver:
         self._acted = True
 
     def _beat(self, now: float) -> None:
-        for action in self.core.handle(events.Tick(drained=False), now):
+        for action in self.core.handle(events.Tick(read_at=None), now):
             self._act(action, now)
 
     def _act(self, action: events.Action, now: float) -> None:

@@ -176,12 +176,13 @@ def _moved_away(balancer: str, manifest: kubernetes.ServiceWithHistory) -> _Show
     """
     status = manifest.get("status") or {}
     standing = _conditions(status)
-    before, ours = record.balancer(standing), conditions.find(standing, names.ASSIGNED_CONDITION)
+    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
     shows = bool((status.get("loadBalancer") or {}).get("ingress"))
-    if ours is None or before in {None, balancer} or not shows:
+    another = record.another_balancer(standing, than=balancer)
+    if ours is None or another is None or not shows:
         return None
     message = record.sentence(
-        record.addresses(standing), before or "", f"{balancer} has not answered yet", verb="had"
+        record.addresses(standing), another, f"{balancer} has not answered yet", verb="had"
     )
     verdict = Verdict(holds=False, reason=ours.get("reason", ""), message=message)
     return _Shown(addresses=(), verdict=verdict, resync_after_s=BALANCER_WAIT_S)
@@ -204,8 +205,9 @@ def _just_gone(
     """
     standing = _conditions(manifest.get("status") or {})
     ours = conditions.find(standing, names.ASSIGNED_CONDITION)
-    moved = record.balancer(standing) not in {None, balancer}
-    if ours is None or moved or set(service.listed) <= set(having):
+    if ours is None or record.another_balancer(standing, than=balancer) is not None:
+        return None
+    if set(service.listed) <= set(having):
         return None
     since = record.without_child_since(standing) or conditions.moment(now)
     try:

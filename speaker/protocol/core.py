@@ -137,7 +137,7 @@ class Core:
         actions: list[Action] = []
         match event:
             case Tick():
-                read_at = min(now, event.read_at) if event.drained else None
+                read_at = None if event.read_at is None else min(now, event.read_at)
                 for segment in self._segments.values():
                     actions += segment.tick(now, read_at)
             case ChildrenChanged():

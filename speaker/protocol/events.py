@@ -125,13 +125,12 @@ class HeartbeatReceived:
 class Tick:
     """Sent at `Core.next_deadline` at the latest.
 
-    `drained`: every heartbeat socket was read until it was empty after the deadline passed, and
-    held nothing that had come by `read_at`. A tick that does not say so only sends what is due:
-    nobody is asked, declared dead or succeeded by it, because its heartbeat may lie in the queue.
+    `read_at`: what had come to any heartbeat socket by then has been received; a time after the
+    tick itself means the tick's. With None only what is due is sent: nobody is asked, declared
+    dead or succeeded, because its heartbeat may lie in a queue.
     """
 
-    drained: bool = True
-    read_at: float = math.inf  # no later than the tick itself counts
+    read_at: float | None = math.inf
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -3,11 +3,13 @@ import asyncio
 import copy
 import datetime as dt
 import json
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 
 from app import application, events, logs, settings
 from bench import requests
@@ -17,10 +19,16 @@ Json = dict[str, Any]
 NOW = dt.datetime(2026, 1, 31, 13, 0, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quiet() -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _quiet() -> Iterator[None]:
     """Thousands of calls are refused on purpose; only what is unexpected is shown."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     logs.configure(form="json", level="error")
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 class Clock:

@@ -111,7 +111,7 @@ def test_a_beat_fits_into_a_frame_however_many_peers_there_are(mtu: int, node: s
     crowd.tell(events.KeysChanged((KEY, *(bytes([each]) * 32 for each in range(1, 8)))))
     for _ in range(10):
         crowd.now += const.INTERVAL_S
-        crowd.tell(events.Tick(drained=False))
+        crowd.tell(events.Tick(read_at=None))
     assert len(crowd.known(alive=True)) >= least
     assert max(crowd.sizes) <= min(mtu, const.FRAME_BYTES)
 

@@ -58,12 +58,12 @@ def test_nobody_dies_by_a_tick_that_did_not_find_the_sockets_empty():
     world.nodes["a"].kill()
     assert node.core is not None
     for later in range(1, 40):
-        actions = node.core.handle(events.Tick(drained=False), world.now + later / 20)
+        actions = node.core.handle(events.Tick(read_at=None), world.now + later / 20)
         assert all(isinstance(action, events.SendHeartbeat) for action in actions)
     actions = [
         action
         for later in range(const.ASKS + 1)
-        for action in node.core.handle(events.Tick(drained=True), world.now + 2.0 + later / 20)
+        for action in node.core.handle(events.Tick(), world.now + 2.0 + later / 20)
     ]
     assert any(isinstance(action, events.PeerChanged) for action in actions)
 
