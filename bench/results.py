@@ -2,7 +2,9 @@
 """Make docs/benchmarks.md of what the scenarios wrote: `python -m bench results`.
 
 The folder holds one JSON file a scenario, as `make bench` leaves them in docs/benchmarks: one
-scenario can be measured again, and the page made anew of all. The plots are drawn beside the page.
+scenario can be measured again, and the page made anew of all. One that was measured in another way
+too has one more file, whose name tells the two apart (`announce-off.json`). The plots are drawn
+beside the page.
 """
 
 import argparse
@@ -68,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="default: docs/benchmarks.md")
     options = parser.parse_args(arguments)
     documents = [
-        json.loads(path.read_text()) | {"file": os.path.relpath(path, options.page.parent)}
+        json.loads(path.read_text())
+        | {"title": path.stem, "file": os.path.relpath(path, options.page.parent)}
         for path in sorted(options.folder.glob("*.json"))
     ]
     found = sorted(
@@ -109,7 +112,7 @@ def _better(documents: Iterable[dict[str, Any]]) -> str:
             own = mine.get(row["what"])
             if own is not None and _is_better(row, own):
                 medians = _values(row)[0], _values(own)[0]
-                lines.append((document["scenario"], row["what"], row["who"], *medians))
+                lines.append((document["title"], row["what"], row["who"], *medians))
                 if row["note"]:
                     notes.append(f"- {row['who']}, {row['what']}: {row['note']}\n")
     if not lines:
@@ -132,15 +135,12 @@ def _is_better(row: dict[str, Any], own: dict[str, Any]) -> bool:
 def _bars(documents: Iterable[dict[str, Any]], tables: Iterable[dict[str, Any]]) -> str:
     """Return the tables of everything that has a bar, misses first."""
     rows = [
-        (document["scenario"], row)
-        for document in documents
-        for row in document["rows"]
-        if row["bar"]
+        (document["title"], row) for document in documents for row in document["rows"] if row["bar"]
     ]
     rows.sort(key=lambda pair: pair[1]["verdict"] != "missed")
     lines = [
-        (scenario, row["what"], str(row["count"]), *_values(row), row["bar"], row["verdict"])
-        for scenario, row in rows
+        (title, row["what"], str(row["count"]), *_values(row), row["bar"], row["verdict"])
+        for title, row in rows
     ]
     head = ("scenario", "what", "samples", "median", "worst", "bar", "verdict")
     alone = [
@@ -184,7 +184,7 @@ def _section(document: dict[str, Any], picture: str | None) -> str:
         if row["note"] and row["count"]
     ]
     parts = [
-        f"## {document['scenario']}",
+        f"## {document['title']}",
         document["measures"],
         *([picture] if picture else []),
         _markdown(report.HEAD, lines),

@@ -25,7 +25,7 @@ def draw(document: Document, folder: Path) -> str | None:
     title, into = _DRAWN[document["scenario"]]
     plot = figure.Figure(figsize=_SIZE, layout="constrained")
     into(plot, measured)
-    path = folder / f"{document['scenario']}.svg"
+    path = folder / f"{document['title']}.svg"
     scratch = path.with_suffix(".new")
     # Text as text, and the same bytes each time.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "benchmarks"}):

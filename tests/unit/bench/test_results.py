@@ -51,6 +51,19 @@ def test_the_page_says_first_where_others_are_better_and_then_what_was_missed(tm
     assert "`python -m lab run --nodes 6 -- python -m bench calm` at abc1234+changes" in text
 
 
+def test_a_scenario_measured_in_two_ways_has_two_names(tmp_path):
+    row = report.Row("first answer", OURS, "ms", (90,), (report.Bar("median", 80),))
+    write(tmp_path, "announce", [row])
+    (tmp_path / "announce.json").rename(tmp_path / "announce-off.json")
+    write(tmp_path, "announce", [row])
+    page = tmp_path / "page.md"
+    results.main([str(tmp_path), "--page", str(page)])
+    text = page.read_text()
+    for name in ("announce", "announce-off"):
+        assert f"## {name}\n" in text
+        assert f"| {name} | first answer | 1 | 90 ms | 90 ms | median <= 80 | missed |" in text
+
+
 @pytest.mark.parametrize(
     ("row", "listed"),
     [
