@@ -187,8 +187,11 @@ class Core:
         lists: dict[str, list[Listed]] = collections.defaultdict(list)
         named: set[str] = set()
         known: set[bytes] = set()
+        nowhere: list[Listed] = []
         for listed in self._children:
             known.add(listed.address.packed)
+            if not listed.interfaces and node in listed.nodes:
+                nowhere.append(listed)
             for name in listed.interfaces:
                 lists[name].append(listed)
                 if node in listed.nodes:
@@ -201,7 +204,9 @@ class Core:
                 del self._segments[name]
         for name, segment in list(self._segments.items()):
             segment.resize(self._interfaces[name].mtu)
-            actions += segment.set_children(lists.get(name, ()), now, known)
+            actions += segment.set_children(
+                lists.get(name, ()), now, known=known, nowhere=nowhere
+            )
             if segment.is_empty:
                 actions += segment.close(ReleaseCause.DELETED, now)
                 del self._segments[name]
@@ -210,7 +215,9 @@ class Core:
             if interface is not None and interface.carrier:
                 segment = Segment(interface, self._next_epoch(), self._own, self._codec, now)
                 self._segments[name] = segment
-                actions += segment.set_children(lists[name], now, known)
+                actions += segment.set_children(
+                    lists[name], now, known=known, nowhere=nowhere
+                )
         return actions
 
     def _leave(self, now: float) -> list[Action]:

@@ -50,6 +50,7 @@ class Segment:
         self._peers = Peers(epoch, frame.peers_that_fit(own.node, frame_bytes))
         self._voice = Voice(interface, own, codec, self._peers, now)
         self._contests: dict[bytes, Contest] = {}
+        self._nowhere: dict[bytes, claimset.Claim] = {}
         self._claims: dict[bytes, claimset.Claim] = {}
         self._claims_stale = False  # a list or a holding has changed since
         self._declines = False  # any of the addresses
@@ -144,11 +145,18 @@ class Segment:
         return actions
 
     def set_children(
-        self, children: Iterable[Listed], now: float, known: Collection[bytes]
+        self,
+        children: Iterable[Listed],
+        now: float,
+        *,
+        known: Collection[bytes],
+        nowhere: Iterable[Listed],
     ) -> Sequence[Action]:
         """Take over the lists; an address that is not in `children` is released at once.
 
         `known` are the addresses of all children, also those that are not for this interface.
+        `nowhere` are listed for this node, which can announce them on no interface: it declines
+        them, or everybody would wait for its turn.
         """
         gone = dict(self._contests)
         concerned: list[bytes] = []
@@ -171,7 +179,9 @@ class Segment:
             cause = ReleaseCause.LINK_DOWN if key in known else ReleaseCause.DELETED
             actions += self._release(contest, cause)
             actions += self._clear(contest)
-        if concerned or gone:
+        declined = {each.address.packed: self._decline(each) for each in nowhere}
+        if concerned or gone or declined != self._nowhere:
+            self._nowhere = declined
             self._claims_stale = True
             self._declines = any(contest.listed.declined for contest in self._contests.values())
             actions += self._look(concerned, now)
@@ -320,7 +330,7 @@ class Segment:
         if not self._claims_stale:
             return ()
         self._claims_stale = False
-        claims = {
+        claims = self._nowhere | {
             key: contest.claim()
             for key, contest in self._contests.items()
             if contest.held or (contest.listed.declined and contest.position != claimset.UNLISTED)
@@ -412,6 +422,10 @@ class Segment:
             for key, contest in self._contests.items()
             if contest.listed.declined
         }
+
+    def _decline(self, listed: Listed) -> claimset.Claim:
+        position = election.position(listed, self._own.node)
+        return claimset.Claim(listed.created, listed.list_version, position, False, True)
 
     def _stop(self, cause: ReleaseCause) -> list[Action]:
         actions: list[Action] = []

@@ -41,6 +41,7 @@ TROUBLES = (
     "heal",
     "rank",
     "decline",
+    "subnet",
     "reorder-list",
     "shrink-list",
     "delete-child",
@@ -74,6 +75,7 @@ class Scenario:
     choose: Chooser
     children: list[events.Listed]
     declined: dict[str, set[events.Address]] = dataclasses.field(default_factory=dict)
+    nowhere: dict[str, set[events.Address]] = dataclasses.field(default_factory=dict)
     done: list[str] = dataclasses.field(default_factory=list)
     spread_s: float = 0.3  # speakers see a change of the API at different times
     rotation: Iterator[tuple[bytes, ...]] = dataclasses.field(default_factory=rotation)
@@ -109,7 +111,10 @@ class Scenario:
         nodes = self.world.nodes
         for child in self.children:
             candidates = [
-                name for name in child.nodes if child.address not in self.declined.get(name, ())
+                name
+                for name in child.nodes
+                if child.address not in self.declined.get(name, ())
+                and child.address not in self.nowhere.get(name, ())
             ]
             for interface in child.interfaces:
                 holders = self.world.holders(child.address, interface)
@@ -180,10 +185,15 @@ class Scenario:
             node.tell(events.FitnessChanged(node.rank, vetoed=False, why="", proxy_well=well))
 
     def _decline(self, node: worlds.Node) -> None:
-        declined = self.declined.setdefault(node.name, set())
+        self._toggle(self.declined, node)
+
+    def _subnet(self, node: worlds.Node) -> None:
+        """Take the subnet of an address from a node, or bring it back."""
+        self._toggle(self.nowhere, node)
+
+    def _toggle(self, of: dict[str, set[events.Address]], node: worlds.Node) -> None:
         if self.children:
-            declined ^= {self._pick().address}
-            self.declined[node.name] = declined
+            of.setdefault(node.name, set()).symmetric_difference_update({self._pick().address})
             self._tell(node)
 
     def _pick(self) -> events.Listed:
@@ -253,8 +263,13 @@ class Scenario:
 
     def _tell(self, node: worlds.Node) -> None:
         declined = self.declined.get(node.name, set())
+        nowhere = self.nowhere.get(node.name, set())
         node.set_children(
-            dataclasses.replace(child, declined=child.address in declined)
+            dataclasses.replace(
+                child,
+                declined=child.address in declined,
+                interfaces=() if child.address in nowhere else child.interfaces,
+            )
             for child in self.children
         )
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from speaker.protocol import events, frame
@@ -249,6 +250,20 @@ def test_an_address_that_the_interface_serves_no_more_is_released_as_one_without
     world.set_children([listed(1, *"abc", interfaces=()), listed(2, *"abc")])
     (release,) = [action for _, _, action in world.log if isinstance(action, events.Release)]
     assert (release.address, release.cause) == (X, ReleaseCause.LINK_DOWN)
+
+
+def test_nobody_waits_for_a_node_that_has_no_interface_for_an_address():
+    one, other = listed(1, *"abc", failback_delay_s=1.0), listed(2, *"abc")
+    world = steady(one, other)
+    world.nodes["a"].set_children([dataclasses.replace(one, interfaces=()), other])
+    world.run(0.01)
+    assert world.holders(X) == ["b"]
+    world.nodes["b"].kill()
+    world.run(0.3)
+    assert world.holders(X) == ["c"]
+    world.nodes["a"].set_children([one, other])
+    world.run(0.1)
+    assert world.holders(X) == ["a"]  # which has long been well
 
 
 def test_what_a_new_peer_holds_is_waited_for_though_an_earlier_node_was_never_heard():
