@@ -63,12 +63,22 @@ _VERSIONS: Final = {socket.AF_INET: pool.IPV4, socket.AF_INET6: pool.IPV6}
 
 
 class Message(NamedTuple):
-    """One netlink message; `body` follows its header."""
+    """One netlink message; `body` follows its header.
+
+    `sequence` and `port` are of the request that it answers, or that has changed what it tells of:
+    together they tell one program's requests from another's.
+    """
 
     type: int
     flags: int
     sequence: int
+    port: int
     body: bytes
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the kernel says that what it dumps has changed since it began."""
+        return bool(self.flags & _NLM_F_DUMP_INTR)
 
 
 class Address(NamedTuple):
@@ -97,23 +107,24 @@ def messages(datagram: bytes) -> Iterator[Message]:
     """Yield the messages of a datagram; a truncated one ends it."""
     offset = 0
     while offset + _HEADER.size <= len(datagram):
-        length, kind, flags, sequence, _ = _HEADER.unpack_from(datagram, offset)
+        length, kind, flags, sequence, port = _HEADER.unpack_from(datagram, offset)
         if length < _HEADER.size or offset + length > len(datagram):
             return
-        yield Message(kind, flags, sequence, datagram[offset + _HEADER.size : offset + length])
+        body = datagram[offset + _HEADER.size : offset + length]
+        yield Message(kind, flags, sequence, port, body)
         offset += (length + 3) & ~3
 
 
-def fault(end: Message) -> str | None:
+def fault(end: Message, *, interrupted: bool) -> str | None:
     """Return why a dump is not whole, by the message that ends it; None when all was told.
 
-    NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)). Of a table
-    that changed meanwhile entries may have been passed over.
+    NLMSG_DONE begins with an errno as NLMSG_ERROR does: 0, or negative (netlink(7)). Where any
+    message of it was `interrupted`, entries may have been passed over.
     """
     number = -int.from_bytes(end.body[:4], sys.byteorder, signed=True)
     if number or end.type != NLMSG_DONE:
         return os.strerror(number)
-    return "it changed meanwhile" if end.flags & _NLM_F_DUMP_INTR else None
+    return "it changed meanwhile" if interrupted else None
 
 
 def parse_link(body: bytes) -> table.Link | None:

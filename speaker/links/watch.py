@@ -16,7 +16,7 @@ from typing import Final
 from contract import pool
 from speaker.links import rtnetlink, table
 
-_BATCH: Final = 64  # datagrams read before the event loop has its turn again
+_BATCH: Final = 4  # datagrams, of hundreds of routes each, before the event loop has its turn
 _DATAGRAM_B: Final = 1 << 16
 _RECEIVE_BUFFER_B: Final = 1 << 20
 REPEAT_AFTER_S: Final = 1.0  # a dump that the kernel has refused or not finished
@@ -44,10 +44,10 @@ class LinkWatch:
         self._known_routes: list[rtnetlink.DefaultRoute] | None = None
         self._dumps: list[int] = []  # still to ask for, one at a time
         self._dump: tuple[int, int] | None = None  # kind and sequence of the one under way
+        self._interrupted = False  # some message of it said so
         self._routes_stale = False
         self._shown: table.Table | None = None
         self._repeat: asyncio.TimerHandle | None = None
-        self._socket = _subscribed()
         self._begin()
 
     def close(self) -> None:
@@ -58,6 +58,8 @@ class LinkWatch:
         self._socket.close()
 
     def _begin(self) -> None:
+        self._socket = _subscribed()
+        self._port, _ = self._socket.getsockname()
         self._loop.add_reader(self._socket, self._read)
         self._dumps = list(_DUMPS)
         self._ask()
@@ -66,7 +68,6 @@ class LinkWatch:
         """Dump all on a new socket: while one dump is under way, the kernel refuses another."""
         self.close()
         self._repeat = None
-        self._socket = _subscribed()
         self._begin()
 
     def _ask(self) -> None:
@@ -80,6 +81,7 @@ class LinkWatch:
             return
         kind = self._dumps.pop(0)
         self._dump = (kind, next(self._sequences))
+        self._interrupted = False
         if kind == rtnetlink.RTM_GETLINK:
             self._links.clear()
         elif kind == rtnetlink.RTM_GETADDR:
@@ -106,7 +108,9 @@ class LinkWatch:
             self._ask()
 
     def _take(self, message: rtnetlink.Message) -> None:
-        dumped = self._dump is not None and message.sequence == self._dump[1]
+        asked = self._dump is not None and message.sequence == self._dump[1]
+        dumped = asked and message.port == self._port
+        self._interrupted |= dumped and message.interrupted
         match message.type:
             case rtnetlink.RTM_NEWLINK | rtnetlink.RTM_DELLINK:
                 link = rtnetlink.parse_link(message.body)
@@ -129,12 +133,12 @@ class LinkWatch:
                     known.discard(address)
             case rtnetlink.RTM_NEWROUTE | rtnetlink.RTM_DELROUTE:
                 route = rtnetlink.parse_default_route(message.body)
-                if route is not None and dumped:
+                if route is not None and dumped and message.type == rtnetlink.RTM_NEWROUTE:
                     self._routes.append(route)
                 elif route is not None:
                     self._routes_stale = True
             case rtnetlink.NLMSG_DONE | rtnetlink.NLMSG_ERROR if dumped:
-                self._end_dump(rtnetlink.fault(message))
+                self._end_dump(rtnetlink.fault(message, interrupted=self._interrupted))
 
     def _end_dump(self, fault: str | None) -> None:
         of_routes = self._dump is not None and self._dump[0] == rtnetlink.RTM_GETROUTE

@@ -4,14 +4,17 @@ import errno
 import ipaddress
 import os
 import pathlib
+import socket
 import struct
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract import pool
 from speaker.links import ipvs, rtnetlink, table, watch
 
 MAC = b"\x02\0\0\0\0\1"
@@ -308,16 +311,89 @@ async def test_links_are_shown_from_the_start_though_no_dump_of_routes_is_whole(
 
 
 @pytest.mark.parametrize(
-    ("kind", "flags", "number", "fault"),
+    ("kind", "interrupted", "number", "fault"),
     [
-        (rtnetlink.NLMSG_DONE, 0x2, 0, None),
-        (rtnetlink.NLMSG_DONE, 0x2 | 0x10, 0, "it changed meanwhile"),  # NLM_F_DUMP_INTR
-        (rtnetlink.NLMSG_DONE, 0x2, errno.ENOMEM, os.strerror(errno.ENOMEM)),  # half way
-        (rtnetlink.NLMSG_ERROR, 0, errno.EBUSY, os.strerror(errno.EBUSY)),
+        (rtnetlink.NLMSG_DONE, False, 0, None),
+        (rtnetlink.NLMSG_DONE, True, 0, "it changed meanwhile"),
+        (rtnetlink.NLMSG_DONE, False, errno.ENOMEM, os.strerror(errno.ENOMEM)),  # half way
+        (rtnetlink.NLMSG_ERROR, False, errno.EBUSY, os.strerror(errno.EBUSY)),
     ],
 )
 def test_a_dump_is_whole_when_its_end_says_so(
-    kind: int, flags: int, number: int, fault: str | None
+    kind: int, number: int, fault: str | None, *, interrupted: bool
 ) -> None:
-    end = rtnetlink.Message(kind, flags, 1, struct.pack("=i", -number))
-    assert rtnetlink.fault(end) == fault
+    end = rtnetlink.Message(kind, 0x2, 1, 1, struct.pack("=i", -number))
+    assert rtnetlink.fault(end, interrupted=interrupted) == fault
+
+
+class Meddled:
+    """A netlink socket beside which something happens once, at a message of the kernel's."""
+
+    def __init__(self, at: int, happens: Callable[[rtnetlink.Message], None]) -> None:
+        self._socket = watch._subscribed()
+        self._at = at
+        self._happens: Callable[[rtnetlink.Message], None] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def recv(self, size: int) -> bytes:
+        got = self._socket.recv(size)
+        for message in rtnetlink.messages(got):
+            if message.type == self._at and message.sequence and self._happens is not None:
+                happens, self._happens = self._happens, None
+                happens(message)
+        return got
+
+
+@pytest.mark.namespace
+async def test_a_dump_that_was_interrupted_in_its_midst_is_not_taken_for_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The kernel says so in the part that it was at, and counts places: one address is passed over.
+    ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "peer")
+    networks = [f"10.{n >> 8}.{n & 255}." for n in range(900)]
+    batch(*(f"addr add {network}1/24 dev eth0" for network in networks))
+    made = Meddled(
+        rtnetlink.RTM_NEWADDR, lambda _: ip("addr", "del", f"{networks[0]}1/24", "dev", "eth0")
+    )
+    sockets = iter([made])
+    subscribed = watch._subscribed
+    monkeypatch.setattr(watch, "_subscribed", lambda: next(sockets, None) or subscribed())
+    monkeypatch.setattr(watch, "REPEAT_AFTER_S", 0.0)
+    tables = Tables()
+    follower = watch.LinkWatch(tables, tables.failed)
+    await tables.until(lambda now: now.named("eth0"))
+    subnets = tables.shown[-1].subnets[eth0(tables.shown[-1]).index]
+    assert {str(subnet) for subnet in subnets} == {f"{network}0/24" for network in networks[1:]}
+    follower.close()
+
+
+@pytest.mark.namespace
+async def test_what_another_program_does_under_our_number_is_no_part_of_our_dump(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number, name in enumerate(("eth0", "eth1"), 1):
+        ip("link", "add", "name", name, "type", "bridge")
+        ip("addr", "add", f"10.0.{number}.1/24", "dev", name)
+        ip("link", "set", name, "up")
+        ip("route", "add", "default", "via", f"10.0.{number}.9", "metric", f"{number}")
+    batch(*(f"route add 10.1.{n >> 8}.{n & 255}/32 via 10.0.2.9" for n in range(3000)))
+
+    def removed(message: rtnetlink.Message) -> None:
+        """Delete the better default route, by a request of the same number as the dump's."""
+        head = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 254, 0, 0, 1, 0)
+        metric = struct.pack("=HHI", 8, 6, 1)
+        request = struct.pack("=IHHII", 36, rtnetlink.RTM_DELROUTE, 0x5, message.sequence, 0)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as other:
+            other.send(request + head + metric)
+            (answer,) = rtnetlink.messages(other.recv(4096))
+            assert rtnetlink.fault(answer, interrupted=False) == os.strerror(0)
+
+    made = Meddled(rtnetlink.RTM_NEWROUTE, removed)
+    monkeypatch.setattr(watch, "_subscribed", lambda: made)
+    tables = Tables()
+    follower = watch.LinkWatch(tables, tables.failed)
+    second = socket.if_nametoindex("eth1")
+    await tables.until(lambda now: now.default_links == {pool.IPV4: (second,)})
+    follower.close()
