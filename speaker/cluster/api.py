@@ -6,9 +6,11 @@ the stream, has no read timeout and loses deletions when it lists again, so `wat
 Objects stay the dictionaries that JSON gives: three kinds are read, and each by one small reader.
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import httpx2
@@ -23,6 +25,13 @@ _PAGE: Final = 250  # objects: a page is parsed in a few milliseconds, far below
 _USER_AGENT: Final = "l2lb-speaker"  # the audit log and the managed fields name us by it
 _TIMEOUT_S: Final = 10.0
 _SILENCE_GRACE_S: Final = 10.0
+# A watch only reads, and a server that lost its power says nothing: given up 30 s later.
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 _MERGE_PATCH: Final = "application/merge-patch+json"
 # Of the connection, or of the credentials, which lightkube reads anew now and then: a token file
 # that is gone, an exec plug-in that fails or says nonsense.
@@ -54,10 +63,16 @@ class MalformedError(ApiError):
 
 
 class Api:
-    """A connection to the API server; every failure is an ApiError."""
+    """A connection to the API server; every failure is an ApiError.
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
+    `trust_anew` is called when no connection can be made: the authorities may be others by now.
+    """
+
+    def __init__(
+        self, client: httpx2.AsyncClient, trust_anew: Callable[[], None] = lambda: None
+    ) -> None:
         self._client = client
+        self._trust_anew = trust_anew
 
     @classmethod
     def from_environment(cls) -> "Api":
@@ -67,18 +82,35 @@ class Api:
         """
         try:
             config = kubeconfig.KubeConfig.from_env().get()
+            if config is None or config.user is None:
+                raise errors.SpeakerError("the kubeconfig names no user for its current context")
+            trust = client_adapter.verify_cluster(
+                config.cluster, config.user, config.abs_file, trust_env=False
+            )
         except (exceptions.ConfigError, OSError) as error:
             raise errors.SpeakerError(
                 f"no way to reach the API server: {error}; set KUBECONFIG, or run as a Pod with a "
                 "ServiceAccount"
             ) from error
-        if config is None or config.user is None:
-            raise errors.SpeakerError("the kubeconfig names no user for its current context")
-        timeout = httpx2.Timeout(_TIMEOUT_S)
-        params = client_adapter.ConnectionParams(timeout=timeout, trust_env=False)
+        params = client_adapter.ConnectionParams(
+            timeout=httpx2.Timeout(_TIMEOUT_S),
+            trust_env=False,
+            transport=httpx2.AsyncHTTPTransport(  # type: ignore[arg-type]  # which it means too
+                verify=trust, socket_options=_KEEPALIVE
+            ),
+        )
         client = client_adapter.AsyncClient(config, params)
         client.headers["User-Agent"] = _USER_AGENT
-        return cls(client)
+        authorities = config.cluster.certificate_auth and config.abs_file(
+            config.cluster.certificate_auth
+        )
+
+        def trust_anew() -> None:
+            # What is said of this connection says it all.
+            with contextlib.suppress(OSError):
+                trust.load_verify_locations(authorities)
+
+        return cls(client, trust_anew if authorities else lambda: None)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -128,7 +160,7 @@ class Api:
                 async for line in _lines(response):
                     yield _read(line, doing)
         except _FAILURES as error:
-            raise ApiError(f"{doing}: {_said(error)}") from error
+            raise self._failure(doing, error) from error
 
     async def patch_status(self, path: str, patch: Mapping[str, Any]) -> Manifest:
         """Merge a patch into an object's status and return the object."""
@@ -153,9 +185,14 @@ class Api:
         try:
             response = await self._client.request(method, path, **arguments)
         except _FAILURES as error:
-            raise ApiError(f"{doing}: {_said(error)}") from error
+            raise self._failure(doing, error) from error
         _raise_for(response, doing)
         return _read(response.content, doing)
+
+    def _failure(self, doing: str, error: Exception) -> ApiError:
+        if isinstance(error, httpx2.ConnectError):
+            self._trust_anew()
+        return ApiError(f"{doing}: {_said(error)}")
 
 
 def excerpt(content: object) -> str:

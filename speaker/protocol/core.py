@@ -204,9 +204,7 @@ class Core:
                 del self._segments[name]
         for name, segment in list(self._segments.items()):
             segment.resize(self._interfaces[name].mtu)
-            actions += segment.set_children(
-                lists.get(name, ()), now, known=known, nowhere=nowhere
-            )
+            actions += segment.set_children(lists.get(name, ()), now, known=known, nowhere=nowhere)
             if segment.is_empty:
                 actions += segment.close(ReleaseCause.DELETED, now)
                 del self._segments[name]
@@ -215,9 +213,7 @@ class Core:
             if interface is not None and interface.carrier:
                 segment = Segment(interface, self._next_epoch(), self._own, self._codec, now)
                 self._segments[name] = segment
-                actions += segment.set_children(
-                    lists[name], now, known=known, nowhere=nowhere
-                )
+                actions += segment.set_children(lists[name], now, known=known, nowhere=nowhere)
         return actions
 
     def _leave(self, now: float) -> list[Action]:

@@ -5,6 +5,9 @@ import asyncio
 import contextlib
 import json
 import pathlib
+import socket
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,6 +15,7 @@ import httpx2
 import pytest
 from lightkube.config import client_adapter, models
 
+from app.upkeep import certificates
 from speaker.cluster import api
 
 THINGS = api.Resource("things", "/api/v1/things", {"labelSelector": "a=b"})
@@ -34,8 +38,8 @@ def send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
 
 
 @contextlib.asynccontextmanager
-async def server(answer: Answer) -> AsyncIterator[tuple[api.Api, list[str]]]:
-    """Yield a client of a server that answers each request line with `answer`."""
+async def serving(answer: Answer, **listens: Any) -> AsyncIterator[tuple[int, list[str]]]:
+    """Yield the port of a server that answers each request line with `answer`."""
     seen: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,19 +53,27 @@ async def server(answer: Answer) -> AsyncIterator[tuple[api.Api, list[str]]]:
         finally:
             writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    client = api.Api(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, **listens)
     try:
         async with asyncio.timeout(10):
-            yield client, seen
+            yield listening.sockets[0].getsockname()[1], seen
     finally:
-        await client.close()
         listening.close()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in serving:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def server(answer: Answer) -> AsyncIterator[tuple[api.Api, list[str]]]:
+    """Yield a client of such a server."""
+    async with serving(answer) as (port, seen):
+        client = api.Api(httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}"))
+        try:
+            yield client, seen
+        finally:
+            await client.close()
 
 
 def test_a_list_is_read_page_by_page() -> None:
@@ -240,6 +252,90 @@ def test_a_token_that_the_kubelet_has_renewed_is_read_again(tmp_path: pathlib.Pa
         items, _ = await client.list(THINGS)
         assert items
         await client.close()
+
+    asyncio.run(scenario())
+
+
+def kubeconfig(folder: pathlib.Path, server: str, **cluster: str) -> str:
+    file = folder / "kubeconfig"
+    config = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+        "clusters": [{"name": "here", "cluster": {"server": server, **cluster}}],
+        "users": [{"name": "me", "user": {"token": "mine"}}],
+    }
+    file.write_text(json.dumps(config), encoding="ascii")
+    return str(file)
+
+
+def test_authorities_that_the_cluster_has_changed_are_read_again(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = certificates.make_authority(), certificates.make_authority()
+    made = certificates.make(new, ["localhost"])
+    for name, pem in (
+        *(("tls.crt", made.certificate), ("tls.key", made.key)),
+        *(("ca.crt", old.certificate), ("new.crt", new.certificate)),
+    ):
+        (tmp_path / name).write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        status, body = page("a")
+        send(writer, status, json.dumps(body).encode())
+
+    async def scenario() -> None:
+        async with serving(answer, ssl=context) as (port, _):
+            config = kubeconfig(
+                tmp_path, f"https://localhost:{port}", **{"certificate-authority": "ca.crt"}
+            )
+            monkeypatch.setenv("KUBECONFIG", config)
+            client = api.Api.from_environment()
+            with pytest.raises(api.ApiError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.list(THINGS)
+            (tmp_path / "new.crt").replace(tmp_path / "ca.crt")
+            with pytest.raises(api.ApiError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.list(THINGS)
+            items, _ = await client.list(THINGS)
+            assert items
+            await client.close()
+
+    asyncio.run(scenario())
+
+
+def loopback(state: str) -> None:
+    subprocess.run(["ip", "link", "set", "lo", state], check=True)
+
+
+@pytest.mark.namespace
+def test_a_server_that_is_gone_without_a_word_is_noticed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sooner = {socket.TCP_KEEPIDLE: 1, socket.TCP_KEEPINTVL: 1, socket.TCP_KEEPCNT: 1}
+    assert {option for _, option, _ in api._KEEPALIVE} > sooner.keys()
+    monkeypatch.setattr(
+        api,
+        "_KEEPALIVE",
+        [(level, option, sooner.get(option, value)) for level, option, value in api._KEEPALIVE],
+    )
+    forever = asyncio.Event()
+    loopback("up")
+
+    async def answer(_: str, writer: asyncio.StreamWriter) -> None:
+        await stream(writer, b'{"type":"ADDED"}\n')
+        await forever.wait()
+
+    async def scenario() -> None:
+        async with serving(answer) as (port, _):
+            monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, f"http://127.0.0.1:{port}"))
+            client = api.Api.from_environment()
+            following = client.watch(THINGS, "100", 300)
+            assert await anext(following) == {"type": "ADDED"}
+            loopback("down")
+            with pytest.raises(api.ApiError, match="watching things: ReadError"):
+                await anext(following)
+            await client.close()
 
     asyncio.run(scenario())
 
