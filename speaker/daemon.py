@@ -7,6 +7,7 @@ heartbeats share it.
 """
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -33,6 +34,7 @@ from speaker.protocol import events
 COALESCE_S: Final = 0.002  # changes within this are told to the core together
 REFRESH_SHARE: Final = 20.0  # so many times the processor time of a refresh lie between two
 LIVE_WITHIN_S: Final = 2.0  # how long the API server is waited for before the cache counts
+ACCEPT_TOLD_EVERY_S: Final = 60.0
 LEAVE_WITHIN_S: Final = 12.0  # a little more than the core gives itself
 
 
@@ -52,6 +54,7 @@ class Daemon:
         self._refreshing: asyncio.TimerHandle | None = None
         self._refresh_after = 0.0
         self._failure: BaseException | None = None
+        self._accept_told_at = -math.inf
         self._told: lists.Lists | None = None
         self._told_complete = False
         self._complaints: frozenset[str] = frozenset()
@@ -168,9 +171,20 @@ class Daemon:
 
     def _on_callback_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         failure = context.get("exception") or errors.SpeakerError(str(context.get("message")))
+        if isinstance(failure, asyncio.CancelledError):
+            return  # a connection to the status page that ends with us: Python 3.11 tells it here
+        if isinstance(failure, OSError) and "socket" in context:
+            self._on_accept_failure(failure)
+            return
         if self._failure is not None:
             self._left.set()  # the driver itself fails, and can hand nothing over
         self._failed(failure)
+
+    def _on_accept_failure(self, error: OSError) -> None:
+        """Say, once a minute, that the status page took no connection: the loop tries again."""
+        if self._loop.time() >= self._accept_told_at + ACCEPT_TOLD_EVERY_S:
+            self._accept_told_at = self._loop.time()
+            self._log.warning("no connection taken", error=str(error), then="tries again")
 
     def _failed(self, failure: BaseException) -> None:
         """Hand everything over before this failure ends the process."""

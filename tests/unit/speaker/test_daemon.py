@@ -4,6 +4,9 @@
 import asyncio
 import dataclasses
 import pathlib
+import resource
+import socket
+from asyncio import constants
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -154,6 +157,34 @@ async def test_a_driver_that_can_not_even_hand_over_ends_at_once(
     with pytest.raises(ZeroDivisionError, match="the core itself"):
         await running.task
     assert "nothing handed over" in running.events
+
+
+async def test_too_few_descriptors_for_the_status_page_are_told_and_survived(
+    chosen: settings.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lan.ip("link", "set", "lo", "up")
+    monkeypatch.setattr(constants, "ACCEPT_RETRY_DELAY", 0.01)
+    await lan.plug("a0")
+    running = start(dataclasses.replace(chosen, listen=("127.0.0.1", 7472)), Cluster())
+    await lan.until(lambda: running.speaker.observed.held)
+    client = socket.socket()
+    client.setblocking(False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", 7472))
+        await lan.until(lambda: "no connection taken" in running.events)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    reader, writer = await asyncio.open_connection(sock=client)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    # And a connection that is open when everything ends is no failure.
+    running.speaker.leave()
+    await running.task
+    writer.close()
+    assert running.events.count("no connection taken") == 1
+    assert "failed" not in running.events
 
 
 async def test_without_api_server_a_start_knows_the_lists_and_the_own_node_from_the_cache(
