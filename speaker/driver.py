@@ -32,6 +32,7 @@ HEARTBEATS_QUEUED: Final = 1400
 GATHER_S_PER_PEER: Final = const.INTERVAL_PER_PEER_S / 2
 GATHER_FROM_PEERS: Final = 10
 ANSWER_BATCH: Final = 64  # frames a protocol before heartbeats have their turn again
+OPEN_AGAIN_S: Final = 1.0
 SUSPENDED_S: Final = 0.2  # CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC by this: the machine slept
 
 
@@ -100,11 +101,14 @@ class Driver:
         self._queues: dict[str, _Queue] = {}  # by interface
         self._links: dict[str, table.Link] = {}
         self._wanted: frozenset[str] = frozenset()
+        self._refused: dict[str, str] = {}  # why an interface could not be opened
+        self._again: asyncio.TimerHandle | None = None
 
     def close(self) -> None:
         """Close every socket."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._again):
+            if handle is not None:
+                handle.cancel()
         for name in list(self.segments):
             self._close(name)
 
@@ -122,7 +126,8 @@ class Driver:
     def use_links(self, links: Iterable[table.Link], wanted: Iterable[str]) -> None:
         """Follow the node's Ethernet links; listen on the `wanted` ones.
 
-        A link that was replaced or changed its MAC is gone for the core first, and then new.
+        A link that was replaced or changed its MAC is gone for the core first, and then new. One
+        that can not be opened, as for want of memory, is tried again each `OPEN_AGAIN_S`.
         """
         self._catch_up()
         self._links = {link.name: link for link in links}
@@ -132,9 +137,11 @@ class Driver:
             self._tell_interfaces(without=stale)
             for name in stale:
                 self._close(name)
-        for name in sorted(self._wanted - self.segments.keys()):
-            if name in self._links:
-                self._open(self._links[name])
+        missing = self._links.keys() & self._wanted - self.segments.keys()
+        for name in sorted(missing):
+            self._open(self._links[name])
+        if self._again is None and not missing <= self.segments.keys():
+            self._again = self._loop.call_later(OPEN_AGAIN_S, self._open_again)
         self._tell_interfaces()
         self._work()
 
@@ -157,13 +164,20 @@ class Driver:
                 link, bucket=bucket, pace=self._pace, conflict=self._conflicted
             )
         except OSError as error:
-            self._observer.could_not_open(link.name, error)
+            if self._refused.get(link.name) != str(error):
+                self._refused[link.name] = str(error)
+                self._observer.could_not_open(link.name, error)
             return
+        self._refused.pop(link.name, None)
         self.segments[link.name] = opened
         self._queues[link.name] = _Queue()
         self._listen(opened)
         for protocol in opened.channels.values():
             self._loop.add_reader(protocol.socket, functools.partial(self._on_frames, protocol))
+
+    def _open_again(self) -> None:
+        self._again = None
+        self.use_links(self._links.values(), self._wanted)
 
     def _close(self, name: str) -> None:
         closed = self.segments.pop(name)

@@ -5,7 +5,10 @@ import asyncio
 import dataclasses
 import ipaddress
 import math
+import os
 import time
+from errno import ENFILE, ENOBUFS
+from typing import Any
 
 import pytest
 
@@ -405,6 +408,26 @@ async def test_an_interface_that_can_not_be_opened_is_reported_and_the_others_se
     speaker.driver.tell(events.ChildrenChanged((lan.listed(lan.HELD, "a0", "a"),), complete=True))
     await lan.until(lambda: speaker.held == {lan.HELD})
     assert speaker.told.unopened == ["b0"]
+
+
+async def test_an_interface_that_can_not_be_opened_for_a_moment_is_opened_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver, "OPEN_AGAIN_S", 0.01)
+    opens = segment.Segment
+    refusals = [OSError(number, os.strerror(number)) for number in (ENOBUFS, ENOBUFS, ENFILE)]
+
+    def refused(*arguments: Any, **named: Any) -> segment.Segment:
+        if refusals:
+            raise refusals.pop(0)
+        return opens(*arguments, **named)
+
+    monkeypatch.setattr(segment, "Segment", refused)
+    links = await lan.plug("a0")
+    speaker = lan.Speaker("a")
+    speaker.use(links, "a0", lan.listed(lan.HELD, "a0", "a"))
+    await lan.until(lambda: speaker.held == {lan.HELD})
+    assert speaker.told.unopened == ["a0", "a0"]  # once a reason
 
 
 async def test_a_claim_set_fits_into_the_frames_of_a_small_mtu() -> None:
