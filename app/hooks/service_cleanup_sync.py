@@ -15,8 +15,7 @@ def respond(body: bytes, context: call.Call) -> call.Answer:
     """Answer one call: our label and what we wrote into the status go."""
     request = hooks.split(REQUEST, body)
     manifest = hooks.needed(kubernetes.SERVICE_WITH_HISTORY, request.object, "object")
-    metadata = manifest.get("metadata") or {}
-    named = annotations.balancer_of(metadata.get("annotations") or {}, context.keys)
-    if named is not None or metadata.get("deletionTimestamp"):
+    notes = (manifest.get("metadata") or {}).get("annotations") or {}
+    if annotations.balancer_of(notes, context.keys) is not None:
         return call.Answer(body={})
     return call.Answer(body=service_sync.content(answer.let_go(manifest)))

@@ -55,13 +55,15 @@ def decide(
     now: dt.datetime,
 ) -> Decision:
     """Return the answer for a Service that carries the annotation."""
-    if service.terminating:
-        return Decision()
-    if not service.ours or service.balancer is None:
-        return let_go(manifest)
     status = manifest.get("status") or {}
     standing = _conditions(status)
     label = ((manifest.get("metadata") or {}).get("labels") or {}).get(names.SERVICE_BALANCER)
+    if service.terminating:
+        # Whatever becomes of its annotations, the balancer whose addresses it still shows, and
+        # every service proxy serves, must go on seeing it, or it would give them to others.
+        return Decision(labels=_mirrored(label, record.balancer(standing)))
+    if not service.ours or service.balancer is None:
+        return let_go(manifest)
     if service.ask is None:
         keeper = siblings.keeper(service, label, related)
         has = record.addresses(standing)

@@ -409,6 +409,17 @@ def test_a_service_that_is_replaced_without_the_annotation_keeps_the_label_for_w
     assert mirror.replaced("metacontroller", by=bare, **OURS) is None
 
 
+def test_a_service_keeps_the_label_while_it_is_being_deleted(mirror, stage):
+    held = service("held", **OURS)
+    held["metadata"]["finalizers"] = ["example.org/stay"]
+    stage.make("tenant", held)
+    stage.lab.kubectl("delete", "service", "held", "-n", stage.namespace, "--wait=false")
+    assert not stage.patch("tenant", "held", {"metadata": {"labels": {MIRROR: None}}})
+    left = stage.lab.get("service", "held", "-n", stage.namespace)
+    assert left["metadata"]["labels"][MIRROR] == "front"
+    assert not stage.patch("tenant", "held", {"metadata": {"finalizers": None}})
+
+
 def test_a_service_gets_the_label_with_the_annotation(mirror):
     assert mirror.replaced("tenant", by=service("", **OURS), type="LoadBalancer") == "front"
 

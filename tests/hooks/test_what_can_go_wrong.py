@@ -285,6 +285,44 @@ def test_an_address_that_a_terminating_service_still_shows_is_given_once_it_is_g
     assert world.addresses("shop/api") == ["192.0.2.10"]
 
 
+def takes_the_label_away(metadata):
+    del metadata["labels"][names.SERVICE_BALANCER]
+
+
+def names_another_balancer(metadata):
+    metadata["annotations"][names.SERVICE_BALANCER] = "back"
+    metadata["labels"][names.SERVICE_BALANCER] = "back"
+
+
+@pytest.mark.parametrize("tries", [takes_the_label_away, names_another_balancer])
+def test_a_terminating_service_can_not_hide_that_it_shows_an_address(world, tries):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.balancer("back", addressPool=["192.0.2.20"]))
+    world.add(requests.service("web"))
+    world.settle()
+    metadata = world.services["shop/web"]["metadata"]
+    metadata |= {"deletionTimestamp": world.clock.text, "finalizers": ["example.com/hold"]}
+    tries(metadata)
+    world.settle()
+    world.clock.advance(30)
+    world.add(requests.service("api"))
+    world.settle()
+    assert world.addresses("shop/web") == ["192.0.2.10"]  # nobody may write it any more
+    assert world.addresses("shop/api") == []
+
+
+def test_a_terminating_service_that_names_no_balancer_any_more_shows_nothing(world):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.service("web"))
+    world.settle()
+    metadata = world.services["shop/web"]["metadata"]
+    metadata |= {"deletionTimestamp": world.clock.text, "finalizers": ["example.com/hold"]}
+    del metadata["annotations"][names.SERVICE_BALANCER]
+    world.settle()
+    assert world.addresses("shop/web") == []
+    assert names.SERVICE_BALANCER not in metadata["labels"]
+
+
 def namespace_is_deleted(world):
     world.namespaces["tenant"] = requests.namespace("tenant", terminating=True)
 
