@@ -9,7 +9,8 @@ as written; `CONTRACT_VERSION` rises then.
 import dataclasses
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contract import durations, errors, names, pool
@@ -17,6 +18,8 @@ from contract import durations, errors, names, pool
 DEFAULT_FAILBACK_DELAY_S: Final = 30.0
 _MAX_NAME: Final = 63  # RFC 1035 label, as Kubernetes wants of a Service's name
 _MAX_PORT: Final = 65535
+_MAX_PORTS: Final = 16  # of a child; a Service may have thousands, and every speaker reads it
+_SOCKET: Final = re.compile(r"(TCP|UDP|SCTP)/([1-9][0-9]{0,4})")
 MAX_LIST_VERSION: Final = 2**32 - 1  # docs/protocol.md: a claim has four bytes for it
 MAX_PLANNED: Final = 10_000  # siblings: two families over 5,000 nodes, the most that a cluster has
 _MAX_NUMBER: Final = 10**18 - 1  # fits 64 bits; Python itself refuses to read thousands of digits
@@ -29,6 +32,18 @@ class Port:
     port: int
     protocol: str = "TCP"
     name: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sharing:
+    """The key under which the address may be shared, and the Service's ports of it.
+
+    `ports` are protocol, in capitals, and number. Of a Service that is missing this is all that
+    tells what its address has room for.
+    """
+
+    key: str
+    ports: frozenset[tuple[str, int]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class Child:
     ports: tuple[Port, ...]
     planned: int
     health_check_port: int | None = None
+    sharing: Sharing | None = None
     interfaces: tuple[str, ...] = ()
     failback_delay_s: float = DEFAULT_FAILBACK_DELAY_S
     release_after: dt.datetime | None = None
@@ -66,8 +82,21 @@ def child_name(service: str, ordinal: int) -> str:
     return f"{service[: _MAX_NAME - len(suffix) - len(digest) - 1]}-{digest}{suffix}"
 
 
+def shown_ports(ports: Iterable[Port]) -> tuple[Port, ...]:
+    """Return the ports of a Service that a child shows: the first, one entry a number.
+
+    Metacontroller's apply would merge TCP and UDP on one number.
+    """
+    first: dict[int, Port] = {}
+    for port in ports:
+        if len(first) == _MAX_PORTS:
+            break
+        first.setdefault(port.port, port)
+    return tuple(first.values())
+
+
 def encode(child: Child) -> dict[str, Any]:
-    """Return the manifest; ports are merged by number, as Metacontroller's apply would."""
+    """Return the manifest."""
     annotations = {
         names.CHILD_ADDRESS: str(child.address),
         names.CHILD_CONTRACT: str(names.CONTRACT_VERSION),
@@ -79,6 +108,11 @@ def encode(child: Child) -> dict[str, Any]:
     }
     if child.health_check_port is not None:
         annotations[names.CHILD_HEALTH_CHECK_PORT] = str(child.health_check_port)
+    if child.sharing is not None:
+        annotations[names.CHILD_SHARING_KEY] = child.sharing.key
+        annotations[names.CHILD_SHARING_PORTS] = ",".join(
+            f"{protocol}/{number}" for protocol, number in sorted(child.sharing.ports)
+        )
     if child.interfaces:
         annotations[names.CHILD_INTERFACES] = ",".join(child.interfaces)
     if child.release_after is not None:
@@ -102,7 +136,7 @@ def encode(child: Child) -> dict[str, Any]:
             "ipFamilies": [f"IPv{child.address.version}"],
             "ipFamilyPolicy": "SingleStack",
             "loadBalancerClass": names.CHILD_CLASS,
-            "ports": [_encode_port(port) for port in _one_entry_a_number(child.ports)],
+            "ports": [_encode_port(port) for port in child.ports],
             "type": "LoadBalancer",
         },
     }
@@ -137,17 +171,11 @@ def decode(manifest: Mapping[str, Any]) -> Child:
         ports=fields.ports(),
         planned=fields.integer(names.CHILD_PLANNED, most=MAX_PLANNED),
         health_check_port=fields.health_check_port(),
+        sharing=fields.sharing(),
         interfaces=fields.listed(names.CHILD_INTERFACES),
         failback_delay_s=fields.failback_delay_s(),
         release_after=fields.release_after(),
     )
-
-
-def _one_entry_a_number(ports: tuple[Port, ...]) -> list[Port]:
-    first: dict[int, Port] = {}
-    for port in ports:
-        first.setdefault(port.port, port)
-    return list(first.values())
 
 
 def _encode_port(port: Port) -> dict[str, Any]:
@@ -209,6 +237,17 @@ class _Fields:
         if key not in self._annotations:
             return None
         return self.integer(key, most=_MAX_PORT)
+
+    def sharing(self) -> Sharing | None:
+        if names.CHILD_SHARING_KEY not in self._annotations:
+            return None
+        sockets = set()
+        for text in self.listed(names.CHILD_SHARING_PORTS):
+            match = _SOCKET.fullmatch(text)
+            if match is None or int(match[2]) > _MAX_PORT:
+                raise self.error(names.CHILD_SHARING_PORTS, "want it like TCP/53,UDP/53")
+            sockets.add((match[1], int(match[2])))
+        return Sharing(self.text(names.CHILD_SHARING_KEY), frozenset(sockets))
 
     def failback_delay_s(self) -> float:
         key = names.CHILD_FAILBACK_DELAY

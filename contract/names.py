@@ -22,6 +22,7 @@ SERVICE_ADDRESSES: Final = f"{GROUP}/addresses"
 SERVICE_SHARING_KEY: Final = f"{GROUP}/sharing-key"
 AUTO: Final = "auto"  # one address a balancer node
 MAX_IP_COUNT: Final = 64
+MAX_SHARING_PORTS: Final = 256  # of a Service that shares: each of its children names all of them
 
 # The child Service.
 CHILD_CLASS: Final = f"{GROUP}/child"
@@ -37,6 +38,8 @@ CHILD_INTERFACES: Final = f"{GROUP}/interfaces"
 CHILD_FAILBACK_DELAY: Final = f"{GROUP}/failback-delay"
 CHILD_PLANNED: Final = f"{GROUP}/of"
 CHILD_SERVICE: Final = f"{GROUP}/service"
+CHILD_SHARING_KEY: Final = f"{GROUP}/sharing-key"
+CHILD_SHARING_PORTS: Final = f"{GROUP}/sharing-ports"
 CHILD_RELEASE_AFTER: Final = f"{GROUP}/release-after"
 CHILD_CONTRACT: Final = f"{GROUP}/contract"
 CONTRACT_VERSION: Final = 1

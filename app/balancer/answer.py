@@ -96,14 +96,13 @@ def _place(
     seen: picture.Picture,
 ) -> model.Placement:
     """Place what the Services ask for beside what children keep."""
-    shared = wishes.sharing(allowed, seen.children, keeping)
     asked = [
         wishes.of_service(
             service, seen.children.of_service(service.namespace, service.uid), seen.balancer
         )
         for service in allowed
     ]
-    asked.extend(wishes.of_kept(children, shared=shared) for children in keeping)
+    asked.extend(map(wishes.of_kept, keeping))
     balancer = model.Balancer(
         uid=seen.balancer.uid,
         pool=usable,

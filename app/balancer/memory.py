@@ -178,6 +178,8 @@ def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | Non
             reported_in_use=is_own,
             ever_announced=announcement.ever_announced(status, address=decoded.address),
             lost_to_stranger=None if is_own else in_use,
+            sharing_key=decoded.sharing.key if decoded.sharing is not None else None,
+            ports=decoded.sharing.ports if decoded.sharing is not None else frozenset(),
         ),
         encoded=_encode(decoded),
         created=created,

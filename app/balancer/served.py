@@ -33,6 +33,10 @@ def of(service: user.UserService, outcome: model.Outcome, seen: picture.Picture)
     observed = seen.children.of_service(service.namespace, service.uid)
     before = {one.ordinal: one.child for one in observed}
     balancer = seen.balancer
+    ports = child.shown_ports(service.ports)
+    sharing = None
+    if service.ask is not None and service.ask.sharing_key is not None:
+        sharing = child.Sharing(service.ask.sharing_key, service.sockets)
     children = tuple(
         child.Child(
             namespace=service.namespace,
@@ -43,9 +47,10 @@ def of(service: user.UserService, outcome: model.Outcome, seen: picture.Picture)
             address=assigned.address,
             nodes=assigned.nodes,
             list_version=assigned.list_version,
-            ports=service.ports,
+            ports=ports,
             planned=_planned(before.get(assigned.ordinal), len(outcome.assigned)),
             health_check_port=service.health_check_port,
+            sharing=sharing,
             interfaces=balancer.interfaces,
             failback_delay_s=balancer.failback_delay_s,
         )

@@ -2,12 +2,12 @@
 """Services, and children whose Service cannot be asked, as the wishes that placement answers."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from app.balancer import memory, picture, spec
 from app.placement import model
 from app.service import user
-from contract import child, pool
+from contract import pool
 
 ServiceKey = tuple[str, str]  # namespace and UID
 
@@ -59,9 +59,6 @@ def of_service(
     count = balancer.ip_count if ask.ip_count is None else ask.ip_count
     # Our record knows more than is listed, unless somebody else has written there.
     recorded = set(service.listed) <= set(service.recorded)
-    held = [one.held for one in observed]
-    if ask.sharing_key is not None:
-        held = [dataclasses.replace(one.held, ports=_ports(one.child)) for one in observed]
     return model.Wish(
         namespace=service.namespace,
         name=service.name,
@@ -72,15 +69,11 @@ def of_service(
         both_or_none=service.family_policy == user.REQUIRE_DUAL_STACK,
         requested=ask.addresses,
         sharing_key=ask.sharing_key,
-        ports=_ports(service),
-        held=tuple(held),
+        ports=service.sockets,
+        held=tuple([one.held for one in observed]),
         adopted=service.recorded if recorded else service.listed,
         recorded=recorded,
     )
-
-
-def _ports(of: user.UserService | child.Child) -> frozenset[model.Port]:
-    return frozenset((port.protocol, port.port) for port in of.ports)
 
 
 def leaving(
@@ -108,12 +101,12 @@ def _of_leaving(service: user.UserService, *, but: frozenset[pool.Address]) -> m
         uid=service.uid,
         created=service.created,
         sharing_key=service.ask.sharing_key if service.ask is not None else None,
-        ports=_ports(service),
+        ports=service.sockets,
         adopted=tuple([address for address in service.listed if address not in but]),
     )
 
 
-def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -> model.Wish:
+def of_kept(children: Kept) -> model.Wish:
     """Return a wish for exactly what these children have."""
     addresses = [one.child.address for one in children.observed]
     first = children.observed[0].child
@@ -124,40 +117,13 @@ def of_kept(children: Kept, *, shared: Mapping[tuple[str, pool.Address], str]) -
         created=min(one.created for one in children.observed),
         ipv4=sum(address.version == pool.IPV4 for address in addresses) or None,
         ipv6=sum(address.version == pool.IPV6 for address in addresses) or None,
-        sharing_key=next(
-            (shared[children.namespace, a] for a in addresses if (children.namespace, a) in shared),
-            None,
-        ),
-        ports=frozenset((port.protocol, port.port) for port in first.ports),
+        sharing_key=first.sharing.key if first.sharing is not None else None,
+        ports=first.sharing.ports if first.sharing is not None else frozenset(),
         # A report of a conflict would take the address away.
         held=tuple(
             [dataclasses.replace(one.held, reported_in_use=False) for one in children.observed]
         ),
     )
-
-
-def sharing(
-    services: Iterable[user.UserService], seen: memory.Memory, keeping: Iterable[Kept]
-) -> dict[tuple[str, pool.Address], str]:
-    """Return the sharing key by namespace and address, for addresses that are held together.
-
-    A child does not say with which key its Service shares, so one whose Service cannot be asked
-    takes the key of those it shares with.
-    """
-    keys: dict[tuple[str, pool.Address], str] = {}
-    for service in services:
-        if service.ask is not None and service.ask.sharing_key is not None:
-            for one in seen.of_service(service.namespace, service.uid):
-                keys[service.namespace, one.child.address] = service.ask.sharing_key
-    holders: dict[tuple[str, pool.Address], int] = {}
-    for children in keeping:
-        for one in children.observed:
-            place = children.namespace, one.child.address
-            holders[place] = holders.get(place, 0) + 1
-    for place, count in holders.items():
-        if count > 1:
-            keys.setdefault(place, f"held-together-{place[1]}")
-    return keys
 
 
 def _count(

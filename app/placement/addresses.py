@@ -288,8 +288,10 @@ def _keep(book: _Book, services: Sequence[_Service]) -> None:
 
 
 def _has_changed(wish: model.Wish, held: model.Held) -> bool:
-    """Whether a Service may share less than when its child was made: other ports, or no key."""
-    return wish.sharing_key is None or (bool(held.ports) and held.ports != wish.ports)
+    """Whether a Service shares otherwise than when its child was made, or not at all any more."""
+    if wish.sharing_key is None or held.sharing_key is None:
+        return wish.sharing_key is None
+    return (held.sharing_key, held.ports) != (wish.sharing_key, wish.ports)
 
 
 def _adopt(book: _Book, services: Iterable[_Service]) -> None:

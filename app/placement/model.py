@@ -35,8 +35,8 @@ class Held:
 
     `reported_in_use` is true only for a report about the address that the child has now, and
     `ever_announced` only if that was. `lost_to_stranger` is the address it had before, if a speaker
-    reported that a stranger uses it and nothing has been reported of the child since. `ports` are
-    those that it was made for, given where the address may be shared.
+    reported that a stranger uses it and nothing has been reported of the child since.
+    `sharing_key` and `ports` are those that it was made for, given where the address may be shared.
     """
 
     ordinal: int
@@ -47,6 +47,7 @@ class Held:
     reported_in_use: bool = False
     ever_announced: bool = False
     lost_to_stranger: Address | None = None
+    sharing_key: str | None = None
     ports: frozenset[Port] = frozenset()
 
 

@@ -46,6 +46,11 @@ class UserService:
     terminating: bool
 
     @property
+    def sockets(self) -> frozenset[tuple[str, int]]:
+        """Protocol and number of each port."""
+        return frozenset((port.protocol, port.port) for port in self.ports)
+
+    @property
     def ours(self) -> bool:
         """Whether type and class leave the Service to us."""
         return self.load_balancer and self.class_name in {None, "", names.SERVICE_CLASS}
@@ -75,6 +80,7 @@ def read(
         try:
             ask = annotations.ask(notes, keys)
             _check_families(ask, versions, keys)
+            _check_sharing(ask, spec, keys)
         except annotations.AnnotationError as error:
             ask, invalid = None, str(error)
     return UserService(
@@ -171,6 +177,15 @@ def _health_check_port(spec: Mapping[str, Any]) -> int | None:
     if spec.get("externalTrafficPolicy") != "Local":
         return None
     return spec.get("healthCheckNodePort") or None
+
+
+def _check_sharing(ask: annotations.Ask, spec: Mapping[str, Any], keys: annotations.Keys) -> None:
+    count = len(spec.get("ports") or ())
+    if ask.sharing_key is not None and count > names.MAX_SHARING_PORTS:
+        raise annotations.AnnotationError(
+            f"annotation {keys.sharing_key[0]} is set, but the Service has {count} ports: one that "
+            f"shares may have {names.MAX_SHARING_PORTS}; remove the annotation, or make two of it"
+        )
 
 
 def _check_families(

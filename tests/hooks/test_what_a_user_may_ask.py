@@ -145,8 +145,71 @@ def test_a_shared_address_survives_that_one_of_its_services_loses_its_label(worl
     assert world.addresses("shop/tcp") == world.addresses("shop/udp") == ["192.0.2.20"]
 
 
+def test_a_wiped_label_moves_nobody_with_whom_an_address_is_shared(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    ask(world, "a", annotations={**shared, names.SERVICE_IP_COUNT: "2"}, ports=[{"port": 80}])
+    world.clock.advance(60)
+    ask(world, "b", annotations=shared, ports=[{"port": 443}])
+    world.clock.advance(60)
+    second = world.addresses("shop/a")[1]
+    ask(world, "c", annotations={**shared, names.SERVICE_ADDRESSES: second}, ports=[{"port": 53}])
+    world.edit("shop/c", addresses=None)
+    world.settle()
+    before = {key: world.addresses(key) for key in world.services}
+    assert before["shop/c"] == [second]
+    for key in ("shop/a", "shop/b"):
+        del world.services[key]["metadata"]["labels"][names.SERVICE_BALANCER]
+    world.sync_balancer("front")
+    world.settle()
+    assert {key: world.addresses(key) for key in world.services} == before
+
+
+BOTH = [{"name": "t", "port": 53, "protocol": "TCP"}, {"name": "u", "port": 53, "protocol": "UDP"}]
+
+
+def test_tcp_and_udp_on_one_number_are_no_change(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    ask(world, "web", annotations=shared, ports=[{"port": 80}])
+    world.clock.advance(60)
+    ask(world, "dns", annotations=shared, ports=BOTH)  # the younger one
+    before = world.addresses("shop/dns")
+    assert world.addresses("shop/web") == before
+    world.services["shop/web"]["spec"]["ports"].append(BOTH[1])
+    world.settle()
+    assert world.addresses("shop/dns") == before
+    assert world.addresses("shop/web") != before
+
+
+def test_a_port_of_a_service_that_says_nonsense_is_not_given_to_another(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    ask(world, "web", annotations=shared, ports=[{"port": 80}])
+    ask(world, "dns", annotations=shared, ports=BOTH)
+    before = world.addresses("shop/dns")
+    world.edit("shop/dns", ip_count="many")
+    ask(world, "udp", annotations=shared, ports=BOTH[1:])
+    world.edit("shop/dns", ip_count=None)
+    world.settle()
+    assert world.addresses("shop/dns") == before
+    assert world.addresses("shop/udp") not in ([], before)
+
+
+def test_a_service_of_thousands_of_ports_makes_small_children(world):
+    ports = [{"name": f"p{n}", "port": n} for n in range(1, 3001)]
+    ask(world, ports=ports, annotations={names.SERVICE_IP_COUNT: "3"})
+    assert [len(child["spec"]["ports"]) for child in world.children.values()] == [16] * 3
+    ask(world, "shared", ports=ports[:257], annotations={names.SERVICE_SHARING_KEY: "edge"})
+    assert world.condition("shop/shared")["reason"] == "InvalidAnnotation"
+    assert (
+        "has 257 ports: one that shares may have 256" in (world.condition("shop/shared")["message"])
+    )
+    assert world.addresses("shop/shared") == []
+
+
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("key", ["edge", None])
+@pytest.mark.parametrize("key", ["edge", "other", None])
 def test_whoever_can_share_no_more_leaves_the_address_to_the_one_that_is_as_it_was(
     world, *, named: bool, key: str | None
 ):
@@ -155,11 +218,12 @@ def test_whoever_can_share_no_more_leaves_the_address_to_the_one_that_is_as_it_w
     if named:
         shared[names.SERVICE_ADDRESSES] = "192.0.2.20"
     ask(world, "web", annotations=shared, ports=[{"port": 80}])
-    ask(world, "api", annotations=shared, ports=[{"port": 81}])
+    world.clock.advance(60)
+    ask(world, "api", annotations=shared, ports=[{"port": 81}])  # the younger one
     before = world.addresses("shop/api")
     assert world.addresses("shop/web") == before
-    if key is None:
-        world.edit("shop/web", sharing_key=None)
+    if key != "edge":
+        world.edit("shop/web", sharing_key=key)
     else:
         world.services["shop/web"]["spec"]["ports"] = [{"port": 80}, {"port": 81}]
     world.settle()

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: MIT
-import dataclasses
 import datetime as dt
 import ipaddress
 import math
@@ -33,6 +32,14 @@ children = st.builds(
     ).map(tuple),
     planned=st.integers(1, 64),
     health_check_port=st.none() | st.integers(1, 65535),
+    sharing=st.none()
+    | st.builds(
+        child.Sharing,
+        key=node_names,
+        ports=st.frozensets(
+            st.tuples(st.sampled_from(["TCP", "UDP", "SCTP"]), st.integers(1, 65535)), max_size=5
+        ),
+    ),
     interfaces=st.lists(st.sampled_from(["eth1", "bond*", "en?"]), unique=True).map(tuple),
     failback_delay_s=st.just(math.inf) | st.integers(0, 10**6).map(float),
     release_after=st.none()
@@ -81,10 +88,12 @@ def test_a_reader_ignores_what_it_does_not_know():
     assert child.decode(one) == child.decode(manifest())
 
 
-def test_tcp_and_udp_on_one_number_become_one_entry():
-    one = child.decode(manifest())
-    both = dataclasses.replace(one, ports=(child.Port(53, "TCP"), child.Port(53, "UDP")))
-    assert child.encode(both)["spec"]["ports"] == [{"port": 53, "protocol": "TCP"}]
+def test_a_child_shows_the_first_ports_one_entry_a_number():
+    tcp, udp = child.Port(53, "TCP"), child.Port(53, "UDP")
+    assert child.shown_ports([tcp, udp, child.Port(80)]) == (tcp, child.Port(80))
+    assert child.shown_ports([udp, tcp]) == (udp,)
+    many = [child.Port(number) for number in range(1, 3000)]
+    assert child.shown_ports(many) == tuple(many[:16])
 
 
 @pytest.mark.parametrize(
@@ -101,6 +110,9 @@ def test_tcp_and_udp_on_one_number_become_one_entry():
         ({"of": "10001"}, "want a whole number of 1 to 10000"),
         ({"of": "9" * 18}, "want a whole number of 1 to 10000"),
         ({"health_check_port": "65536"}, "want a whole number of 1 to 65535"),
+        ({"sharing_key": ""}, "sharing-key is '': want a text"),
+        ({"sharing_key": "k", "sharing_ports": "TCP/53,53"}, "want it like TCP/53,UDP/53"),
+        ({"sharing_key": "k", "sharing_ports": "TCP/65536"}, "want it like TCP/53,UDP/53"),
         ({"failback_delay": "soon"}, "want it like 30s|write it like 30s"),
         ({"release_after": "2026-01-31T12:00:00"}, "want a time with its zone"),
         ({"contract": "2"}, "written in contract 2, this program reads up to 1: upgrade it"),
