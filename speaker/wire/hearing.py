@@ -19,7 +19,8 @@ _DEVICES: Final = pathlib.Path("/proc/self/net/dev")  # proc(5); of this network
 def received(interface: str, devices: pathlib.Path = _DEVICES) -> int | None:
     """Return how many frames the interface has received so far; None when nobody can tell."""
     try:
-        lines = devices.read_text(encoding="ascii").splitlines()
+        # An interface's name may be any bytes but a few, and is read as links.rtnetlink reads it.
+        lines = devices.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return None
     for line in lines:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 import pathlib
 
+import pytest
+
 from speaker.wire import hearing
 
 DEVICES = """Inter-|   Receive                       |  Transmit
@@ -16,6 +18,17 @@ def test_what_an_interface_received_is_the_kernels_count_of_packets(tmp_path: pa
     assert hearing.received("eth0", devices) == 789
     assert hearing.received("eth1", devices) is None
     assert hearing.received("eth0", tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("strange", ["é0".encode(), b"\xff0", "eth0\u2028x".encode(), b"x\x1ceth0"])
+def test_a_name_of_any_bytes_elsewhere_on_the_node_hides_no_count(
+    tmp_path: pathlib.Path, strange: bytes
+) -> None:
+    devices = tmp_path / "dev"
+    head, loopback, rest = DEVICES.encode().partition(b"    lo:")
+    devices.write_bytes(head + strange + b":   1   2    0    0\n" + loopback + rest)
+    assert hearing.received("eth0", devices) == 789
+    assert hearing.received(strange.decode(errors="replace"), devices) == 2
 
 
 def test_a_deaf_node_is_silent_until_it_receives_something() -> None:
