@@ -19,7 +19,7 @@ from speaker.wire import schedule
 CONFLICT_EVERY_S: Final = 10.0  # RFC 5227 §2.4 DEFEND_INTERVAL
 ASSERTED_EVERY_S: Final = 1.0  # against a peer; each time by a whole burst, past locktime
 CONFLICT_OVER_S: Final = 600.0
-_CONFLICTS: Final = 1024  # remembered at a time
+CONFLICTS_MAX: Final = 1024  # remembered at a time
 LINES_A_SECOND: Final = 20.0  # about changes of holder
 LINES_AT_ONCE: Final = 500  # a node with so many addresses may die and each have its line
 _BELIEVED_FOR_S: Final = 1.0  # looked up anew after this, so that a flood of frames is cheap
@@ -190,12 +190,17 @@ class Observed:
                 self._reassert(interface, address, now)
             return
         self._metrics.conflicts.add(interface)
-        known = self._conflicts.get((address, interface))
+        place = address, interface
+        known = self._conflicts.get(place)
         if known is not None and now - known.at < CONFLICT_EVERY_S:
             return
-        if known is None and len(self._conflicts) >= _CONFLICTS:
-            return
-        self._conflicts[address, interface] = _Conflict(mac, now)
+        if known is None and len(self._conflicts) >= CONFLICTS_MAX:
+            oldest = next(iter(self._conflicts))
+            if now - self._conflicts[oldest].at < CONFLICT_OVER_S:
+                return
+            del self._conflicts[oldest]
+        self._conflicts.pop(place, None)  # so that they stay in the order of their times
+        self._conflicts[place] = _Conflict(mac, now)
         self._log.warning(
             "address conflict",
             address=str(address),

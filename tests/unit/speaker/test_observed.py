@@ -224,6 +224,22 @@ def test_a_conflict_is_over_when_it_has_not_been_seen_for_long(shell: Shell) -> 
     assert said.reason is names.AnnouncedReason.ANNOUNCING
 
 
+def test_conflicts_that_are_over_make_room_for_others(shell: Shell) -> None:
+    def claim(number: int, now: float) -> bool:
+        before = len(shell.lines), len(shell.notices), len(shell.defended)
+        shell.observed.conflicted("eth0", ADDRESS + number, STRANGER, now)
+        after = len(shell.lines), len(shell.notices), len(shell.defended)
+        return after == tuple(count + 1 for count in before)
+
+    most = observed.CONFLICTS_MAX
+    assert all(claim(number, 10.0) for number in range(most))
+    assert claim(0, 20.0)  # again, and so is over last
+    assert not claim(most, 9.9 + observed.CONFLICT_OVER_S)
+    assert all(claim(most + number, 10.0 + observed.CONFLICT_OVER_S) for number in range(most - 1))
+    assert not claim(2 * most, 10.0 + observed.CONFLICT_OVER_S)
+    assert claim(2 * most, 20.0 + observed.CONFLICT_OVER_S)
+
+
 def test_a_peers_claim_is_no_conflict_but_clients_that_believed_it_are_set_right(
     shell: Shell,
 ) -> None:
