@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -25,7 +24,7 @@ class Remembered:
 
 
 class Cache:
-    """The cache file; replaced atomically. Without a path nothing is kept."""
+    """The cache file; replaced atomically, by one writer. Without a path nothing is kept."""
 
     def __init__(self, path: pathlib.Path | None) -> None:
         self._path = path
@@ -63,18 +62,21 @@ class Cache:
         """Replace the file; raises SpeakerError when that fails, and the old one stands."""
         if self._path is None:
             return
+        new = self._path.with_name(f"{self._path.name}.new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-                try:
+            new.unlink(missing_ok=True)  # of a speaker that was killed, maybe as another user
+            new.touch(mode=0o600, exist_ok=False)
+            try:
+                with new.open("wb") as file:
                     for text in _texts(children, balancers, node):
                         file.write(text.encode())
                     file.flush()
                     os.fsync(file.fileno())
-                    pathlib.Path(file.name).replace(self._path)
-                except BaseException:
-                    pathlib.Path(file.name).unlink(missing_ok=True)
-                    raise
+                new.replace(self._path)
+            except BaseException:
+                new.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise errors.SpeakerError(
                 f"cache {self._path} can not be written ({error}): a restart while the API "

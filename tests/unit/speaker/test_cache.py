@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
+import contextlib
 import dataclasses
 import datetime as dt
 import ipaddress
+import os
 import pathlib
 import re
+import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -124,6 +128,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
         file.write([], [], None)
     assert [path.name for path in tmp_path.iterdir()] == ["speaker.json"]
     assert (tmp_path / "speaker.json").read_bytes() == before
+
+
+def test_what_writers_that_were_killed_leave_is_one_file_and_goes_with_the_next_write(
+    tmp_path: pathlib.Path,
+) -> None:
+    file = cache.Cache(tmp_path / "speaker.json")
+
+    def killed() -> Iterator[view.KnownChild]:
+        yield KNOWN
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    for _ in range(3):
+        writer = os.fork()
+        if writer == 0:
+            with contextlib.suppress(BaseException):
+                file.write(killed(), [], None)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]) == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    file.write([KNOWN], [BALANCER], None)
+    assert [path.name for path in tmp_path.iterdir()] == ["speaker.json"]
+    assert (tmp_path / "speaker.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_without_a_path_nothing_is_kept() -> None:
