@@ -7,7 +7,7 @@ import hashlib
 import ipaddress
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from contract import pool
@@ -106,6 +106,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def option(flag: str, default: str, text: str, **more: Any) -> None:
         variable = "L2LB_" + flag.removeprefix("--").replace("-", "_").upper()
+        if "choices" in more:  # argparse does not compare a default with them
+            more["type"] = _one_of(more["choices"], variable)
         parser.add_argument(flag, default=environment.get(variable, default), help=text, **more)
 
     option("--node-name", "", "this node's name, as its Node object has it")
@@ -179,6 +181,17 @@ def _port(text: str) -> int:
     if not 0 <= port <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to {_MAX_PORT}")
     return port
+
+
+def _one_of(choices: Sequence[str], variable: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}, given here or as {variable}: write one of {', '.join(choices)}"
+            )
+        return text
+
+    return parse
 
 
 def _positive(kind: type[int] | type[float]) -> Any:

@@ -57,6 +57,25 @@ def test_a_wrong_setting_is_named(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "choices"),
+    [
+        ("L2LB_PROBE", "shrt", sorted(probes.PACES)),
+        ("L2LB_LOG_FORMAT", "jsn", ["json", "console"]),
+        ("L2LB_LOG_LEVEL", "", ["debug", "info"]),
+    ],
+)
+def test_a_variable_that_is_none_of_the_choices_is_named_with_them(
+    variable: str, value: str, choices: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(**{variable: value})
+    said = capsys.readouterr().err
+    assert f"{value!r}, given here or as {variable}: write one of {', '.join(choices)}" in said
+    flag = "--" + variable.removeprefix("L2LB_").replace("_", "-").lower()
+    parse(flag, choices[0], **{variable: value})  # the flag goes before it
+
+
 def test_every_setting_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         parse("--help")
