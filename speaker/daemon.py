@@ -286,10 +286,12 @@ class Daemon:
             self._refreshing = None
         began_s = time.thread_time()
         now_listed = self.known.lists()
-        ethernet = [link for link in self.known.links.links.values() if link.ethernet]
-        self.driver.use_links(ethernet, now_listed.interfaces)
+        ethernet = {link.name: link for link in self.known.links.links.values() if link.ethernet}
+        self.driver.use_links(ethernet.values(), now_listed.interfaces)
         for name, opened in self.driver.segments.items():
-            opened.listen_for(now_listed.addresses.get(name, ()))
+            # Groups that the kernel forgot with IPv6 are left, to be joined when it is there again.
+            has_ipv6 = ethernet[name].has_ipv6
+            opened.listen_for(now_listed.addresses.get(name, ()) if has_ipv6 else ())
         if (now_listed, self.known.complete) != (self._told, self._told_complete):
             self._told, self._told_complete = now_listed, self.known.complete
             self.driver.tell(

@@ -11,6 +11,7 @@ from typing import Final
 from contract import pool
 
 ETHERNET_MTU: Final = 1500
+_IPV6_MTU: Final = 1280  # the least that IPv6 runs over (RFC 8200 §5)
 _PORT_KINDS: Final = frozenset({"bridge", "bond", "team"})
 
 
@@ -35,6 +36,11 @@ class Link:
     def is_port(self) -> bool:
         """Whether its master speaks for it."""
         return self.master is not None and self.port_of in _PORT_KINDS
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether its MTU lets IPv6 run; else the kernel forgets its IPv6 addresses and groups."""
+        return self.mtu >= _IPV6_MTU
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,9 +116,12 @@ class LinkWatch:
                 link = rtnetlink.parse_link(message.body)
                 if link is None:
                     return
-                self._routes_stale |= self._links.get(link.index) != link
+                before = self._links.get(link.index)
+                self._routes_stale |= before != link
                 if message.type == rtnetlink.RTM_NEWLINK:
                     self._links[link.index] = link
+                    if before is not None and before.has_ipv6 and not link.has_ipv6:
+                        self._show_passing()
                 else:
                     self._links.pop(link.index, None)
                     self._addresses.pop(link.index, None)
@@ -161,6 +164,14 @@ class LinkWatch:
         self._routes_stale = True
         if self._dump is None:
             self._ask()
+
+    def _show_passing(self) -> None:
+        """Show a state that may be over by now, as what the kernel lost with it stays lost.
+
+        Not while links or addresses are dumped: then not all of them are known.
+        """
+        if self._dump is None or self._dump[0] == rtnetlink.RTM_GETROUTE:
+            self._show()
 
     def _show(self) -> None:
         if self._known_routes is None:

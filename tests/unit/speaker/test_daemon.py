@@ -61,7 +61,8 @@ class Cluster(api.Api):
         for encoded in children:
             encoded["metadata"] |= metadata
             encoded["status"] = {}
-        pool = {"metadata": {"name": "front"}, "spec": {"addressPool": ["192.0.2.0/24"]}}
+        spec = {"addressPool": ["192.0.2.0/24", "2001:db8::/64"]}
+        pool = {"metadata": {"name": "front"}, "spec": spec}
         node = {"metadata": {"name": NODE}, "spec": {"unschedulable": self.cordoned}}
         objects = {view.CHILDREN.name: children, view.BALANCERS.name: [pool], NODES: [node]}
         return objects[resource.name], "1"
@@ -239,3 +240,25 @@ async def test_what_a_child_says_is_written_once_and_names_its_announcer(
     announced = next(c for c in conditions if c["type"] == names.ANNOUNCED_CONDITION)
     assert announced["status"] == "True"
     assert NODE in announced["message"]
+
+
+async def test_groups_that_the_kernel_forgot_with_ipv6_are_joined_again(
+    chosen: settings.Settings,
+) -> None:
+    await lan.plug("a0")
+    cluster = Cluster()
+    cluster.children = [dataclasses.replace(MADE, address=lan.SIX)]
+    running = start(chosen, cluster)
+    group = "ff02::1:ff00:10"
+    await lan.until(lambda: group in lan.groups("a0"))
+    for mtu in ("1000", "1500"):  # nobody is told of the one before the other
+        lan.ip("link", "set", "a0", "mtu", mtu)
+    assert group not in lan.groups("a0")
+    await lan.until(lambda: group in lan.groups("a0"))
+    lan.ip("link", "set", "a0", "mtu", "1000")
+    known = running.speaker.known
+    await lan.until(lambda: not all(link.has_ipv6 for link in known.links.links.values()))
+    lan.ip("link", "set", "a0", "mtu", "1280")
+    await lan.until(lambda: group in lan.groups("a0"))
+    running.speaker.leave()
+    await running.task
