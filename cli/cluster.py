@@ -32,6 +32,8 @@ _PAGE: Final = 500
 _TIMEOUT_S: Final = 15.0
 _USER_AGENT: Final = "kubectl-l2lb"
 _MERGE_PATCH: Final = "application/merge-patch+json"
+# Of the credentials, which lightkube reads with a request: an exec plug-in that says nonsense.
+_NO_CREDENTIALS: Final = (KeyError, TypeError, ValueError)
 
 
 class Cluster:
@@ -93,6 +95,12 @@ class Cluster:
             raise errors.ClusterError(
                 f"{self._client.base_url} cannot be reached: {str(error) or type(error).__name__}"
             ) from error
+        except _NO_CREDENTIALS as error:
+            raise errors.ClusterError(
+                f"the kubeconfig's credentials cannot be read ({type(error).__name__}: {error}): "
+                "an exec plug-in has to print a token, as client certificates of one are not taken "
+                "here; name a context with other credentials"
+            ) from error
         if answer.is_success:
             return answer
         raise _refusal(answer, path)
@@ -106,7 +114,7 @@ def connect(
         config = kubeconfig.read(environment, context)
         timeout = httpx2.Timeout(timeout_s)
         client = client_adapter.Client(config, client_adapter.ConnectionParams(timeout=timeout))
-    except (exceptions.ConfigError, OSError, KeyError, TypeError, ValueError) as error:
+    except (exceptions.ConfigError, httpx2.InvalidURL, OSError, *_NO_CREDENTIALS) as error:
         raise errors.ClusterError(
             f"no way to reach the API server: {error}; set KUBECONFIG, or name a context that "
             "'kubectl config get-contexts' lists"

@@ -7,7 +7,7 @@ kubectl sees.
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import yaml
@@ -17,6 +17,20 @@ from lightkube.core import exceptions
 DEFAULT: Final = "~/.kube/config"
 _SECTIONS: Final = ("clusters", "contexts", "users")
 _FILES: Final = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+# What lightkube passes over in silence, by the part that has it, and what to do about it.
+_ANOTHER_USER: Final = "nobody is impersonated: name a context whose user may do this itself"
+_REFUSED: Final[Mapping[str, Mapping[str, str]]] = {
+    "cluster": {
+        "proxy-url": "take it away, and name the proxy in HTTPS_PROXY",
+        "tls-server-name": "take it away, and let 'server' have a name that the certificate is for",
+    },
+    "user": {
+        "as": _ANOTHER_USER,
+        "as-uid": _ANOTHER_USER,
+        "as-groups": _ANOTHER_USER,
+        "as-user-extra": _ANOTHER_USER,
+    },
+}
 # lightkube knows the older versions of the same protocol only; it reads but status.token.
 _EXEC_V1: Final = "client.authentication.k8s.io/v1"
 _EXEC_V1BETA1: Final = "client.authentication.k8s.io/v1beta1"
@@ -25,12 +39,17 @@ _EXEC_V1BETA1: Final = "client.authentication.k8s.io/v1beta1"
 def read(environment: Mapping[str, str], context: str | None) -> kubeconfig.SingleConfig:
     """Return the configuration of a context, None for the current one; else the ServiceAccount's.
 
-    Raises ConfigError, OSError, and ValueError for a file that is no kubeconfig.
+    Raises ConfigError, for a field that cannot be followed too, OSError, and ValueError for a file
+    that is no kubeconfig.
     """
     named = environment.get("KUBECONFIG", "")
     files = _files(named)
     if files:
-        found = kubeconfig.KubeConfig.from_dict(_merged(files)).get(context)
+        merged = _merged(files)
+        found = kubeconfig.KubeConfig.from_dict(merged).get(context)
+        if found is not None:
+            _refuse_fields(merged["clusters"], "cluster", found.context.cluster)
+            _refuse_fields(merged["users"], "user", found.context.user)
     elif named:
         raise exceptions.ConfigError(f"KUBECONFIG is {named!r}, and there is no such file")
     else:
@@ -79,6 +98,15 @@ def _content(path: pathlib.Path) -> dict[str, Any]:
     return content
 
 
+def _refuse_fields(entries: Iterable[Mapping[str, Any]], part: str, name: str | None) -> None:
+    for entry in entries:
+        for field, remedy in _REFUSED[part].items():
+            if entry["name"] == name and entry[part].get(field):
+                raise exceptions.ConfigError(
+                    f"'{field}' of the kubeconfig's {part} {name!r} is not followed here: {remedy}"
+                )
+
+
 def _settled(entry: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
     """Return an entry whose files are found from anywhere."""
     settled = dict(entry)
@@ -90,8 +118,18 @@ def _settled(entry: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
         for name in _FILES:
             if fields.get(name):
                 fields[name] = str((folder / fields[name]).resolve())
-        program = fields.get("exec")
-        if isinstance(program, dict) and program.get("apiVersion") == _EXEC_V1:
-            fields["exec"] = program | {"apiVersion": _EXEC_V1BETA1}
+        if isinstance(fields.get("exec"), dict):
+            fields["exec"] = _settled_program(fields["exec"], folder)
         settled[part] = fields
+    return settled
+
+
+def _settled_program(program: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """Return an exec plug-in that is found from anywhere, by the version that lightkube knows."""
+    settled = dict(program)
+    if settled.get("apiVersion") == _EXEC_V1:
+        settled["apiVersion"] = _EXEC_V1BETA1
+    command = settled.get("command")
+    if isinstance(command, str) and os.sep in command:  # else it is looked up on the PATH
+        settled["command"] = str((folder / command).absolute())  # a link's own name may matter
     return settled

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 import json
 import os
+import pathlib
 
 import pytest
 from lightkube.core import exceptions
 
-from cli import cluster, errors, kubeconfig
+from cli import cluster, completion, errors, kubeconfig
 
 
 def config(name: str, *, current: bool = True, user=None, **more) -> dict:
@@ -70,6 +71,86 @@ def test_a_program_that_speaks_the_newer_protocol_is_asked_too(environment):
     assert found.exec.apiVersion == "client.authentication.k8s.io/v1beta1"
 
 
+def plug(folder: pathlib.Path, prints: str) -> None:
+    """Put an exec plug-in there that prints a text."""
+    program = folder / "plug"
+    folder.mkdir(parents=True, exist_ok=True)
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{prints}\nEND\n")
+    program.chmod(0o755)
+
+
+def asked(command: str) -> dict:
+    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": command}
+    return config("lab", user={"exec": program})
+
+
+@pytest.mark.parametrize("given_as", ["absolute", "relative"])
+def test_a_program_beside_a_kubeconfig_is_found_from_anywhere(
+    environment, tmp_path, monkeypatch, given_as
+):
+    given = environment(asked("./bin/plug"))
+    plug(tmp_path / "0" / "bin", "")
+    plug(tmp_path / "elsewhere" / "bin", "")
+    if given_as == "relative":
+        monkeypatch.chdir(tmp_path / "0")
+        given = {"KUBECONFIG": "config"}
+    found = kubeconfig.read(given, None).user
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert found is not None
+    assert found.exec is not None
+    assert found.exec.command == str(tmp_path / "0" / "bin" / "plug")
+
+
+def test_a_program_without_a_folder_is_looked_up_on_the_path(environment):
+    found = kubeconfig.read(environment(asked("plug")), None).user
+    assert found is not None
+    assert found.exec is not None
+    assert found.exec.command == "plug"
+
+
+@pytest.mark.parametrize(
+    "prints",
+    [
+        '{"status": {"clientCertificateData": "x", "clientKeyData": "y"}}',
+        '{"status": null}',
+        "please log in first",
+    ],
+)
+def test_a_program_that_gives_no_token_is_an_error_with_the_remedy(
+    environment, tmp_path, monkeypatch, capsys, prints
+):
+    given = environment(asked(str(tmp_path / "plug")))
+    plug(tmp_path, prints)
+    with pytest.raises(errors.ClusterError, match="has to print a token"):
+        cluster.connect(given).list(cluster.NODES)
+    monkeypatch.setenv("KUBECONFIG", given["KUBECONFIG"])
+    assert completion.main(["drain", ""]) == 0
+    assert capsys.readouterr() == (":4\n", "")
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "remedy"),
+    [
+        ("cluster", "proxy-url", "http://proxy.test:3128", "HTTPS_PROXY"),
+        ("cluster", "tls-server-name", "api.test", "certificate"),
+        ("user", "as", "admin", "nobody is impersonated"),
+        ("user", "as-uid", "7", "nobody is impersonated"),
+        ("user", "as-groups", ["ops"], "nobody is impersonated"),
+        ("user", "as-user-extra", {"a": ["b"]}, "nobody is impersonated"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused_where_it_is_used(
+    environment, part, field, value, remedy
+):
+    second = config("lab")
+    second[f"{part}s"][0][part][field] = value
+    given = environment(config("other"), second)
+    with pytest.raises(errors.ClusterError, match=remedy) as caught:
+        cluster.connect(given, context="lab")
+    assert f"'{field}' of the kubeconfig's {part} 'lab'" in str(caught.value)
+    assert cluster.connect(given).namespace == "default"
+
+
 def test_files_that_are_not_there_are_skipped_while_one_is(environment):
     given = environment(config("lab"))
     given["KUBECONFIG"] = f"/nowhere/config{os.pathsep}{given['KUBECONFIG']}"
@@ -83,6 +164,11 @@ def test_files_that_are_not_there_are_skipped_while_one_is(environment):
         ({"contexts": "x"}, None, "no way to reach the API server"),
         ({}, None, "no way to reach the API server"),
         (config("lab") | {"users": []}, None, "no way to reach the API server"),
+        (
+            config("lab") | {"clusters": [{"name": "lab", "cluster": {"server": "http://[::"}}]},
+            None,
+            "Invalid port",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_an_error_with_the_remedy(environment, content, context, word):
