@@ -112,12 +112,23 @@ class Cluster:
     def _call(self, method: str, path: str, **arguments: Any) -> Manifest:
         try:
             response = self._client.request(method, path, **arguments)
-            content: Manifest = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except httpx.HTTPError as error:
             raise ClusterError(f"{method} {path}: {type(error).__name__}: {error}") from error
         if response.is_error:
-            message = content.get("message") or response.reason_phrase
             raise ClusterError(
-                f"{method} {path}: {response.status_code}: {message}", response.status_code
+                f"{method} {path}: {response.status_code}: {_reason(response)}",
+                response.status_code,
             )
+        try:
+            content: Manifest = response.json()
+        except ValueError as error:
+            raise ClusterError(f"{method} {path}: {type(error).__name__}: {error}") from error
         return content
+
+
+def _reason(response: httpx.Response) -> str:
+    """Return why; of a kind that is unknown to it, an older API server says it in plain text."""
+    try:
+        return str(response.json()["message"]) or response.reason_phrase
+    except (KeyError, TypeError, ValueError):
+        return response.reason_phrase

@@ -76,7 +76,7 @@ def clean_up(
     deadline = clock.now() + within_s
     done = Done()
     for kind in ("compositecontrollers", "decoratorcontrollers"):
-        for manifest in kube.every(f"{CONTROLLERS}/{kind}", controllers):
+        for manifest in _every(kube, f"{CONTROLLERS}/{kind}", controllers):
             kube.delete(f"{CONTROLLERS}/{kind}/{manifest['metadata']['name']}")
     quiet = 0
     while quiet < QUIET_ROUNDS:
@@ -88,8 +88,18 @@ def clean_up(
         clock.sleep(ROUND_S)
     for path in secrets:
         kube.delete(path)
-    done.balancers = [balancer["metadata"]["name"] for balancer in kube.every(BALANCERS)]
+    done.balancers = [balancer["metadata"]["name"] for balancer in _every(kube, BALANCERS)]
     return done
+
+
+def _every(kube: cluster.Cluster, path: str, selector: str = "") -> list[cluster.Manifest]:
+    """Return all objects of a list; none when its CRD is gone already."""
+    try:
+        return list(kube.every(path, selector))
+    except cluster.ClusterError as error:
+        if error.absent:
+            return []
+        raise
 
 
 def _round(kube: cluster.Cluster, done: Done) -> list[str]:

@@ -2,6 +2,7 @@
 import itertools
 from typing import Any
 
+import httpx
 import pytest
 
 from app import conditions, pending
@@ -172,6 +173,20 @@ def test_without_the_right_to_delete_controllers_nothing_is_cleaned(memory):
         clean_up(memory)
 
     assert not memory.writes
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(404, text="404 page not found\n"), cluster.error(404)]
+)
+@pytest.mark.parametrize("crds", [uninstall.CONTROLLERS, uninstall.BALANCERS])
+def test_crds_that_are_gone_already_keep_nothing_from_being_cleaned(memory, crds, answer):
+    memory.refuse = lambda _method, at: answer if at.startswith(crds) else None
+
+    done = clean_up(memory)
+
+    assert path("web-l2-1") not in memory.objects
+    assert SECRET not in memory.objects
+    assert (done.children, done.services, done.remaining) == (1, 1, [])
 
 
 def test_a_release_that_is_cleaned_up_twice_is_clean(memory):
