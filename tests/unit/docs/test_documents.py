@@ -118,3 +118,15 @@ def test_no_command_is_in_a_block_that_is_not_run(name):
 
     assert set(kinds) == {"console", ""}
     assert kinds[::2] == ["console"] * (len(kinds) // 2)
+
+
+def test_no_page_looks_for_a_services_conditions_where_kubectl_shows_none():
+    pages = [*hook.ROOT.glob("*.md"), *(hook.ROOT / hook.DOCS).rglob("*.md")]
+    found = [
+        f"{page.relative_to(hook.ROOT)}: {line}"
+        for page in pages
+        for line in page.read_text().splitlines()
+        if re.search(r"\bdescribe (service|svc)s?\b", line)
+    ]
+
+    assert not found, "'kubectl describe service' prints Events and no conditions"
