@@ -3,7 +3,6 @@
 
 import dataclasses
 import datetime as dt
-import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from app.service import user
 from contract import announcement, child, names
 from contract import errors as contract_errors
 
-_REMEMBERED: Final = 6144  # readings of children by their bytes; about 5 KB each
+_REMEMBERED_BYTES: Final = 32 << 20  # of children, about 5 KB each
 _ORDINAL: Final = re.compile(r"-l2-([1-9][0-9]{0,3})")
 _LAST_APPLIED: Final = "metacontroller.k8s.io/last-applied-configuration"
 # The parts of a child that we write. Only these are ever sent back from what an object says of
@@ -116,7 +115,7 @@ def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memor
     for key in sorted(children):
         raw = bytes(children[key])
         try:
-            found = _read_one(key, raw, balancer)
+            found = _one(raw, key, balancer)
         except errors.ObjectError as error:
             found = LeftAlone("Service", key, str(error), _unchanged(key, raw, ours=True))
         if isinstance(found, Observed):
@@ -137,8 +136,7 @@ def read(children: Mapping[str, bytes | msgspec.Raw], *, balancer: str) -> Memor
     )
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
-def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | None:
+def _read_one(raw: bytes, key: str, balancer: str) -> Observed | LeftAlone | None:
     """Return what a child is; None for a note, which is written anew at each sync."""
     manifest = hooks.read(kubernetes.SERVICE, raw)
     if not _is_ours(manifest):
@@ -186,6 +184,9 @@ def _read_one(key: str, raw: bytes, balancer: str) -> Observed | LeftAlone | Non
         announcement=announcement.decode_status(manifest, address=decoded.address),
         terminating=bool(metadata.get("deletionTimestamp")),
     )
+
+
+_one: Final = hooks.Remembered(_read_one, _REMEMBERED_BYTES)
 
 
 def _encode(wanted: child.Child) -> msgspec.Raw:

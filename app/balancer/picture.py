@@ -4,7 +4,6 @@
 import contextlib
 import dataclasses
 import enum
-import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,11 +13,11 @@ from app.models import hooks, kubernetes
 from app.service import user
 from contract import names, pool
 
-# Readings by the object's bytes, since nearly all come again at each sync: a Service takes 4 KB, a
-# Node 20 KB, a Namespace 1 KB. More than these cost time, not memory.
-_SERVICES_REMEMBERED: Final = 2048
-_NODES_REMEMBERED: Final = 256
-_NAMESPACES_REMEMBERED: Final = 1024
+# What is remembered of objects, in bytes of their JSON: a Service has about 4 KB, a Node 20 KB, a
+# Namespace 1 KB. More than these cost time, not memory.
+_SERVICES_BYTES: Final = 12 << 20
+_NODES_BYTES: Final = 8 << 20
+_NAMESPACES_BYTES: Final = 2 << 20
 
 
 class Exclusion(enum.StrEnum):
@@ -174,8 +173,8 @@ def _metadata(raw: bytes) -> kubernetes.Metadata:
     return hooks.read(kubernetes.NAMED, raw).get("metadata") or {}
 
 
-_node = functools.lru_cache(maxsize=_NODES_REMEMBERED)(_metadata)
-_namespace = functools.lru_cache(maxsize=_NAMESPACES_REMEMBERED)(_metadata)
+_node: Final = hooks.Remembered(_metadata, _NODES_BYTES)
+_namespace: Final = hooks.Remembered(_metadata, _NAMESPACES_BYTES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -220,6 +219,8 @@ def _services(
     return found
 
 
-@functools.lru_cache(maxsize=_SERVICES_REMEMBERED)
-def _service(raw: bytes, keys: annotations.Keys) -> user.UserService:
+def _read_service(raw: bytes, keys: annotations.Keys) -> user.UserService:
     return user.read(hooks.read(kubernetes.SERVICE, raw), keys)
+
+
+_service: Final = hooks.Remembered(_read_service, _SERVICES_BYTES)

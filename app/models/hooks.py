@@ -5,8 +5,9 @@ A request is first split into its objects, and each object is read on its own: s
 broken does not cost the others, and what came before, byte for byte, need not be read again.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+import collections
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar, TypeVarTuple
 
 import msgspec
 import pydantic
@@ -143,6 +144,8 @@ class ErrorAnswer(pydantic.BaseModel):
 
 _Request = TypeVar("_Request")
 _Object = TypeVar("_Object")
+_Reading = TypeVar("_Reading")
+_More = TypeVarTuple("_More")
 _HINT: Final = "send the request as Metacontroller does, like the files in examples/hooks"
 
 
@@ -167,6 +170,43 @@ def read(shape: pydantic.TypeAdapter[_Object], raw: bytes) -> _Object:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the object"
         raise errors.ObjectError(f"{where}: {first['msg']}") from None
+
+
+class Remembered(Generic[_Reading, *_More]):
+    """What reads an object, and remembers it by its bytes, as nearly all come again at each sync.
+
+    All that is remembered was read from `most_bytes` at most, and takes about as much again. What
+    was read first is forgotten first; if it is still there, it is read once more. An object that
+    cannot be read is read anew each time. Not for several threads.
+    """
+
+    def __init__(self, read: Callable[[bytes, *_More], _Reading], most_bytes: int) -> None:
+        self._read = read
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        # Of a plain dict the first is found the more slowly, the more before it were forgotten.
+        self._known: collections.OrderedDict[tuple[bytes, *_More], _Reading] = (
+            collections.OrderedDict()
+        )
+
+    def __call__(self, raw: bytes, *more: *_More) -> _Reading:
+        """Return what an object is. Raises what reading it does."""
+        asked = (raw, *more)
+        try:
+            return self._known[asked]
+        except KeyError:
+            pass
+        found = self._known[asked] = self._read(*asked)
+        self._bytes += len(raw)
+        while self._bytes > self._most_bytes:
+            (first, *_), _ = self._known.popitem(last=False)
+            self._bytes -= len(first)
+        return found
+
+    def forget(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+        self._bytes = 0
 
 
 def needed(shape: pydantic.TypeAdapter[_Object], raw: msgspec.Raw, part: str) -> _Object:

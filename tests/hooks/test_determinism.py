@@ -11,7 +11,7 @@ from app.balancer import memory, picture, placed
 from bench import requests
 from contract import names
 
-REMEMBERING = (memory._read_one, picture._service, picture._node, picture._namespace)
+REMEMBERING = (memory._one, picture._service, picture._node, picture._namespace)
 ORDERED = {
     "ports",
     "ipFamilies",
@@ -88,11 +88,11 @@ def test_what_was_asked_before_changes_no_answer(lived_in):
     after = {name: world.request(name) for name in world.balancers}
     asked = [*before.values(), *after.values(), *before.values()]
     practised = [world.hooks.post("balancer/sync", body).content for body in asked]
-    assert all(remembering.cache_info().hits for remembering in REMEMBERING)
+    assert all(remembering._known for remembering in REMEMBERING)
     for body, answer in zip(asked, practised, strict=True):
         placed._last.clear()
         for remembering in REMEMBERING:
-            remembering.cache_clear()
+            remembering.forget()
         assert world.hooks.post("balancer/sync", body).content == answer
 
 
