@@ -174,6 +174,34 @@ def test_what_the_lab_does_not_play_is_told_too(
     firing(promtool, tmp_path, shown, [expected], minutes=30)
 
 
+def balancer_syncs(outcome: str, counted: list[float]) -> Series:
+    return {f'{CALLS}{{hook="balancer_sync",outcome="{outcome}",pod="p"}}': list(counted)}
+
+
+@pytest.mark.parametrize("outcome", ["failed", "too_large", "malformed", "refused"])
+def test_one_balancer_of_many_whose_every_sync_fails_is_told(
+    promtool: pathlib.Path, tmp_path: pathlib.Path, outcome: str
+) -> None:
+    steps = range(2 * PACE_STEPS)  # of STEP_S; a balancer is synced every second one
+    shown = (
+        recorded("calm")
+        | balancer_syncs(outcome, [0.5 * step for step in steps])
+        | balancer_syncs("ok", [0.5 * 49 * step for step in steps])
+    )
+
+    firing(promtool, tmp_path, shown, ["L2lbWebhookErrors"], minutes=10)
+
+
+@pytest.mark.parametrize("minutes", [3, 6, 10])
+def test_a_start_at_which_hooks_are_refused_for_seconds_is_told_to_nobody(
+    promtool: pathlib.Path, tmp_path: pathlib.Path, minutes: float
+) -> None:
+    burst = [0.0] * PACE_STEPS + [60.0, 120.0] + [120.0] * PACE_STEPS
+    shown = recorded("calm") | balancer_syncs("refused", burst)
+
+    firing(promtool, tmp_path, shown, [], minutes=minutes)
+
+
 def test_alerts_tell_what_is_wrong_in_sentences(
     promtool: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
