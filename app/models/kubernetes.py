@@ -12,11 +12,16 @@ from typing_extensions import TypedDict
 Labels = dict[str, str] | None
 
 
+OwnedMetadata = TypedDict("OwnedMetadata", {"f:labels": dict[str, Any] | None}, total=False)
+OwnedFields = TypedDict("OwnedFields", {"f:metadata": OwnedMetadata | None}, total=False)
+
+
 class ManagedFields(TypedDict, total=False):
-    """One entry of metadata.managedFields, without the fields."""
+    """One entry of metadata.managedFields; of the fields, which labels they own."""
 
     manager: str
     time: str
+    fieldsV1: OwnedFields | None
 
 
 class Metadata(TypedDict, total=False):

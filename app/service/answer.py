@@ -117,10 +117,7 @@ def _show(
     if not having:
         if note is not None:
             return _Shown(addresses=(), verdict=_remembering(note, balancer, manifest))
-        moved = _moved_away(balancer, manifest)
-        if moved is not None:
-            return moved
-        return _not_found(service, balancer, manifest, now=now)
+        return _unanswered(service, balancer, manifest, now=now)
     addresses = tuple(one.child.address for one in having)
     planned = max(one.child.planned for one in having)
     missing = planned - len(having)
@@ -129,7 +126,7 @@ def _show(
         if age_s < SIBLING_WAIT_S:
             return _Shown(resync_after_s=_soon(min(SIBLING_WAIT_S, SIBLING_WAIT_S - age_s)))
         if note is None:
-            gone = _just_gone(service, balancer, manifest, addresses, SIBLING_WAIT_S, now=now)
+            gone = _just_gone(service, balancer, manifest, addresses, now=now)
             if gone is not None:
                 return gone
             note = siblings.missing(service, having, planned)
@@ -142,52 +139,52 @@ def _show(
     return _Shown(addresses, Verdict(holds=True, reason=AssignedReason.ASSIGNED, message=message))
 
 
-def _not_found(
+def _unanswered(
     service: user.UserService,
     balancer: str,
     manifest: kubernetes.ServiceWithHistory,
     *,
     now: dt.datetime,
 ) -> _Shown:
+    """Show a Service of which its balancer says nothing: it is told so once it has waited.
+
+    Until then it shows what it has; but no address of another balancer, which is not asked any more
+    and may give it to others now. How long it waits nobody else's writes may change: a new Service
+    since its balancer can see it, one that was told something before since its condition says so.
+    """
     standing = _conditions(manifest.get("status") or {})
-    message = record.sentence(
-        record.addresses(standing),
-        record.balancer(standing) or balancer,
+    before, of = record.addresses(standing), record.balancer(standing) or balancer
+    not_found = record.sentence(
+        before,
+        of,
         f"no L2LoadBalancer {balancer} has answered: create it, or correct the annotation to one "
         "that 'kubectl get l2lb' lists; of one that is listed, the condition Ready says what is "
         "wrong",
         verb="had",
     )
-    verdict = Verdict(holds=False, reason=AssignedReason.BALANCER_NOT_FOUND, message=message)
+    verdict = Verdict(holds=False, reason=AssignedReason.BALANCER_NOT_FOUND, message=not_found)
     ours = conditions.find(standing, names.ASSIGNED_CONDITION)
-    said = ours is not None and ours.get("message") == message
-    quiet_s = now.timestamp() - _last_write(service, manifest)
-    if not said:
-        gone = _just_gone(service, balancer, manifest, (), BALANCER_WAIT_S, now=now)
-        if gone is not None:
-            return gone
-        if quiet_s < BALANCER_WAIT_S:
-            return _Shown(resync_after_s=_soon(min(BALANCER_WAIT_S, BALANCER_WAIT_S - quiet_s)))
-    return _Shown(addresses=(), verdict=verdict)
-
-
-def _moved_away(balancer: str, manifest: kubernetes.ServiceWithHistory) -> _Shown | None:
-    """Show no address that another balancer, which is not asked any more, may give to others now.
-
-    None when nothing of another one's is shown.
-    """
-    status = manifest.get("status") or {}
-    standing = _conditions(status)
-    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
-    shows = bool((status.get("loadBalancer") or {}).get("ingress"))
-    another = record.another_balancer(standing, than=balancer)
-    if ours is None or another is None or not shows:
-        return None
-    message = record.sentence(
-        record.addresses(standing), another, f"{balancer} has not answered yet", verb="had"
+    if ours is None:
+        left_s = _left_s(_seen_since(service, balancer, manifest, now=now), BALANCER_WAIT_S, now)
+        if left_s > 0:
+            return _Shown(resync_after_s=_soon(left_s))
+        return _Shown(addresses=(), verdict=verdict)
+    since = record.unanswered_since(standing, balancer) or conditions.moment(now)
+    left_s = _left_s(_moment(since), BALANCER_WAIT_S, now)
+    if ours.get("message") == not_found or left_s <= 0:
+        return _Shown(addresses=(), verdict=verdict)
+    moved = of != balancer
+    waiting = Verdict(
+        holds=ours.get("status") == "True" and not moved,
+        reason=ours.get("reason", ""),
+        message=record.sentence(
+            before,
+            of,
+            record.unanswered(balancer, since),
+            verb="had" if moved or set(before).isdisjoint(service.listed) else "has",
+        ),
     )
-    verdict = Verdict(holds=False, reason=ours.get("reason", ""), message=message)
-    return _Shown(addresses=(), verdict=verdict, resync_after_s=BALANCER_WAIT_S)
+    return _Shown(addresses=() if moved else None, verdict=waiting, resync_after_s=_soon(left_s))
 
 
 def _just_gone(
@@ -195,7 +192,6 @@ def _just_gone(
     balancer: str,
     manifest: kubernetes.ServiceWithHistory,
     having: Sequence[pool.Address],
-    within_s: float,
     *,
     now: dt.datetime,
 ) -> _Shown | None:
@@ -212,10 +208,7 @@ def _just_gone(
     if set(service.listed) <= set(having):
         return None
     since = record.without_child_since(standing) or conditions.moment(now)
-    try:
-        left_s = min(within_s, within_s - (now.timestamp() - user.moment(since)))
-    except ValueError:
-        return None  # somebody else's words
+    left_s = _left_s(_moment(since), SIBLING_WAIT_S, now)
     if left_s <= 0:
         return None
     before = record.addresses(standing)
@@ -226,15 +219,39 @@ def _just_gone(
     return _Shown(verdict=verdict, resync_after_s=_soon(left_s))
 
 
-def _last_write(service: user.UserService, manifest: kubernetes.ServiceWithHistory) -> float:
-    """Return when the Service was written last, by anybody, in seconds since the epoch."""
+def _seen_since(
+    service: user.UserService,
+    balancer: str,
+    manifest: kubernetes.ServiceWithHistory,
+    *,
+    now: dt.datetime,
+) -> float:
+    """Return since when the balancer can see the Service, in seconds since the epoch: by its label.
+
+    Whoever writes a label's value is, from then on, its owner in managedFields, with that moment.
+    """
+    metadata = manifest.get("metadata") or {}
+    if (metadata.get("labels") or {}).get(names.SERVICE_BALANCER) != balancer:
+        return now.timestamp()
     moments = [service.created]
-    for entry in (manifest.get("metadata") or {}).get("managedFields") or ():
-        try:
-            moments.append(user.moment(entry.get("time")))
-        except (TypeError, ValueError):
-            continue  # the field is optional
+    for entry in metadata.get("managedFields") or ():
+        written = (entry.get("fieldsV1") or {}).get("f:metadata") or {}
+        if f"f:{names.SERVICE_BALANCER}" in (written.get("f:labels") or {}):
+            moments.append(_moment(entry.get("time")))
     return max(moments)
+
+
+def _moment(text: Any) -> float:
+    """Return a time in seconds since the epoch; of what is none, as it may be absent, long ago."""
+    try:
+        return user.moment(text)
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _left_s(since: float, wait_s: float, now: dt.datetime) -> float:
+    """Return what is left of a wait; no more than all of it, should clocks differ."""
+    return min(wait_s, wait_s - (now.timestamp() - since))
 
 
 def _mirrored(label: str | None, balancer: str | None) -> dict[str, str | None]:

@@ -18,6 +18,9 @@ _ADDRESSES: Final = re.compile(
 )
 _FEW: Final = 2  # in a row are named
 _WITHOUT: Final = re.compile(r"(?:^|; )since (?P<moment>\S+) some of these are without a child$")
+_UNANSWERED: Final = re.compile(
+    r"(?:^|; )since (?P<moment>\S+) (?P<balancer>\S+) has not answered$"
+)
 
 
 def sentence(
@@ -65,6 +68,17 @@ def without_child_since(standing: Sequence[conditions.Condition]) -> str | None:
     """Return the moment that our condition among these says; None where it says nothing of it."""
     match = _WITHOUT.search(_message(standing))
     return match["moment"] if match is not None else None
+
+
+def unanswered(balancer: str, moment: str) -> str:
+    """Return what is said of a Service whose balancer may have missed it so far."""
+    return f"since {moment} {balancer} has not answered"
+
+
+def unanswered_since(standing: Sequence[conditions.Condition], balancer: str) -> str | None:
+    """Return the moment that our condition among these says of the balancer; None without it."""
+    match = _UNANSWERED.search(_message(standing))
+    return match["moment"] if match is not None and match["balancer"] == balancer else None
 
 
 def remembered(

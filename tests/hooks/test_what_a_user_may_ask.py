@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: MIT
+from typing import Any
+
 import pytest
 
 from app import settings
@@ -392,13 +394,94 @@ def test_a_balancer_that_does_not_exist_is_named_after_a_while(world):
     assert "frnt" in world.condition("shop/web")["message"]
 
 
+def written_by_others(world, seconds):
+    """Let time pass in which somebody writes the Service every few seconds; return what is told."""
+    managed = world.services["shop/web"]["metadata"]["managedFields"]
+    managed.append(requests.managed("busy", {}))
+    told = []
+    for _ in range(seconds // 5):
+        world.clock.advance(5)
+        managed[-1] = requests.managed("busy", {"f:metadata": {}}, when=world.clock.text)
+        world.settle()
+        told.append(world.condition("shop/web").get("reason"))
+    return told
+
+
 def test_an_old_service_that_was_annotated_a_moment_ago_waits_for_its_balancer(world):
     ask(world, settle=False, annotations={names.SERVICE_BALANCER: "frnt"})
-    service = world.services["shop/web"]
-    service["metadata"]["managedFields"].append(
-        requests.managed("kubectl-annotate", {}, when=world.clock.text)
+    metadata = world.services["shop/web"]["metadata"]
+    del metadata["labels"][names.SERVICE_BALANCER]
+    answer = world.sync_service("shop/web")
+    assert answer == {"labels": {names.SERVICE_BALANCER: "frnt"}, "resyncAfterSeconds": 15}
+    owned: dict[str, Any] = {f"f:{names.SERVICE_BALANCER}": {}}
+    metadata["managedFields"].append(
+        requests.managed(
+            "metacontroller", {"f:metadata": {"f:labels": owned}}, when=world.clock.text
+        )
     )
-    assert "status" not in world.sync_service("shop/web")
+    world.clock.advance(5)
+    assert world.sync_service("shop/web") == {"resyncAfterSeconds": 10}
+    assert written_by_others(world, 15) == [None, "BalancerNotFound", "BalancerNotFound"]
+
+
+def test_a_service_that_others_write_all_the_time_is_told_that_its_balancer_is_gone(world):
+    ask(world)
+    before = world.addresses("shop/web")
+    world.balancers.pop("front")
+    world.children.clear()
+    world.settle()
+    assert world.addresses("shop/web") == before
+    assert written_by_others(world, 10) == ["Assigned"] * 2
+    assert world.addresses("shop/web") == before
+    assert written_by_others(world, 10) == ["BalancerNotFound"] * 2
+    assert world.addresses("shop/web") == []
+
+
+def test_a_service_that_waited_for_an_address_is_not_told_of_a_missing_balancer_first(world):
+    world.respec(addressPool=["192.0.2.10"], ipCount=1)
+    ask(world, "first")
+    ask(world, "web")
+    assert reason(world) == ("False", "PoolExhausted")
+    world.clock.advance(3600)
+    world.hooks.events.clear()
+    del world.children[
+        "shop/web-l2-0"
+    ]  # Metacontroller deletes the note, creates, and asks between
+    world.sync_service("shop/web")
+    assert reason(world) == ("False", "PoolExhausted")
+    assert (
+        world.condition("shop/web")["message"]
+        == "since 2026-01-31T14:00:00Z front has not answered"
+    )
+    world.respec(addressPool=["192.0.2.10-192.0.2.11"], ipCount=1)
+    world.settle()
+    assert reason(world) == ("True", "Assigned")
+    assert not [event for event in world.hooks.events if event.warning]
+
+
+def test_a_corrected_annotation_is_not_told_of_a_missing_balancer_first(world):
+    ask(world, annotations={names.SERVICE_IP_COUNT: "many"})
+    assert reason(world) == ("False", "InvalidAnnotation")
+    world.clock.advance(3600)
+    world.edit("shop/web", ip_count="1")
+    assert world.sync_service("shop/web")["resyncAfterSeconds"] == 15
+    assert reason(world) == ("False", "InvalidAnnotation")
+    world.settle()
+    assert reason(world) == ("True", "Assigned")
+
+
+def test_each_balancer_that_is_named_is_waited_for(world):
+    ask(world, annotations={names.SERVICE_BALANCER: "frnt"})
+    assert reason(world) == ("False", "BalancerNotFound")
+    for name in ("frot", "fron"):
+        world.edit("shop/web", load_balancer=name)
+        world.settle()
+        assert world.condition("shop/web")["message"].endswith(f" {name} has not answered")
+        assert world.sync_service("shop/web")["resyncAfterSeconds"] == 15
+        world.clock.advance(14)
+    world.clock.advance(1)
+    world.settle()
+    assert world.condition("shop/web")["message"].startswith("no L2LoadBalancer fron has answered")
 
 
 def test_a_balancer_deleted_and_made_anew_gives_the_same_addresses_back(world):
@@ -461,6 +544,9 @@ def test_a_service_moved_to_another_balancer_gets_its_addresses(world):
 def test_a_service_moved_to_a_balancer_that_does_not_exist_is_told_from_which_it_had_what(world):
     ask(world, annotations={names.SERVICE_IP_COUNT: "1"})
     world.edit("shop/web", load_balancer="nope")
+    world.settle()
+    assert world.addresses("shop/web") == []
+    world.clock.advance(15)
     world.settle()
     assert reason(world) == ("False", "BalancerNotFound")
     message = world.condition("shop/web")["message"]

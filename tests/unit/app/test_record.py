@@ -99,3 +99,12 @@ def test_a_record_tells_its_balancer_and_since_when_a_child_is_gone():
     assert record.balancer(standing(record.sentence(one, "back", verb="had"))) == "back"
     assert record.without_child_since(standing(record.sentence(one, "front"))) is None
     assert record.balancer([]) is None
+
+
+def test_a_record_tells_since_when_which_balancer_has_not_answered():
+    one = [ipaddress.IPv4Address("192.0.2.10")]
+    waiting = record.unanswered("back", "2026-01-31T13:00:00Z")
+    for message in (waiting, record.sentence(one, "front", waiting, verb="had")):
+        assert record.unanswered_since(standing(message), "back") == "2026-01-31T13:00:00Z"
+        assert record.unanswered_since(standing(message), "front") is None
+    assert record.unanswered_since(standing(record.sentence(one, "front")), "front") is None
