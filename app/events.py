@@ -173,7 +173,7 @@ class Recorder:
             metrics.EVENTS.labels("dropped").inc()
 
     def _is_repeated(self, event: Event) -> bool:
-        words = event.uid, event.reason, event.note
+        words = event.uid, event.reason, event.note[:MAX_NOTE]  # no more is posted
         last = self._said.get(words)
         if last is not None and (event.moment - last).total_seconds() < QUIET_S:
             return True

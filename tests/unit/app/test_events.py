@@ -83,6 +83,11 @@ def test_the_same_words_are_said_once_in_ten_minutes(cluster):
     assert len(posted(cluster, [EVENT, later, again])) == 2
 
 
+def test_words_that_differ_only_in_what_is_not_posted_are_the_same(cluster):
+    long = [dataclasses.replace(EVENT, note="x" * events.MAX_NOTE + end) for end in "ab"]
+    assert len(posted(cluster, long)) == 1
+
+
 def test_other_words_or_another_object_are_said(cluster):
     other = dataclasses.replace(EVENT, note="another")
     elsewhere = dataclasses.replace(EVENT, uid="v")
