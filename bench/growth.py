@@ -2,8 +2,8 @@
 """How long until a new Service's address is first answered, by how many Services there are already.
 
 Every Service has one address and asks for it by name; ours probes for strangers first, as by
-default. Before each number of Services is measured, the lab comes to rest. keepalived has no part
-in this: its addresses are configured.
+default. Whoever is measured has come to rest before: each of its addresses is answered, and some
+seconds have passed since. keepalived has no part in this: its addresses are configured.
 """
 
 import time
@@ -22,6 +22,7 @@ FILLED_WITHIN_S: Final = 300.0
 SETTLE_S: Final = 15.0  # past the statuses that speakers write, and the answers to them
 ASKED_FOR_S: Final = 4.0
 AT_ONCE: Final = 100
+ALL_ASKED_S: Final = 2.0
 
 
 def row_name(size: int) -> str:
@@ -52,6 +53,17 @@ def fill(place: world.World, one: contender.Contender, present: int, size: int) 
         )
 
 
+def rest(place: world.World, one: contender.Contender, present: int) -> None:
+    """Wait until a contender that was just woken answers for all it has; raises TimeoutError."""
+    addresses = [announce.manifest(one, number)[0] for number in range(1, present + 1)]
+    inside.until(
+        lambda: not addresses or all(place.wire.macs(addresses, seconds=ALL_ASKED_S).values()),
+        f"{one.name} answers for each of {present} addresses",
+        within_s=FILLED_WITHIN_S,
+    )
+    time.sleep(SETTLE_S)
+
+
 def run(place: world.World, options: scenario.Options) -> list[report.Row]:
     """Add Services, and measure at each number of them, the contenders taking turns."""
     rows: list[report.Row] = []
@@ -64,10 +76,10 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             for one in able:
                 fill(place, one, present, size)
             present = max(present, size)
-            time.sleep(SETTLE_S)
             numbers = range(present + 1, present + 1 + options.samples(SAMPLES))
             for one in able:
                 with place.alone(one, everybody):
+                    rest(place, one, present)
                     rows.append(_measured(place, one, size, numbers))
             present = numbers.stop - 1
         rows += [
