@@ -228,9 +228,12 @@ def _values(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _value(row: dict[str, Any], value: float) -> str:
-    """Return a number with its unit, or that it is too small to be told from nothing."""
-    if 0 < abs(value) < row["resolution"]:
-        return f"below {report.number(row['resolution'])} {row['unit']}"
+    """Return a number with its unit, or that it is too small to be told from nothing.
+
+    Of a difference that comes out below nothing, the measuring was as far off at least.
+    """
+    if row["resolution"] and value and value < row["resolution"]:
+        return f"below {report.number(max(row['resolution'], -value))} {row['unit']}"
     return f"{report.number(value)} {row['unit']}".rstrip()
 
 

@@ -109,6 +109,9 @@ def test_what_cannot_be_told_from_nothing_is_not_given_as_a_number(tmp_path):
     page = tmp_path / "page.md"
     assert results.main([str(tmp_path), "--page", str(page)]) == 0
     assert f"| noise | cost | {RIVAL} | below 0.1 us | 0.3615 us |" in page.read_text()
+    write(tmp_path, "noise", [report.Row("cost", OURS, "us", (-0.2, -0.2, 0.4), resolution=0.1)])
+    results.main([str(tmp_path), "--page", str(page)])
+    assert "below 0.2 us" in page.read_text()
 
 
 def test_a_section_leads_to_the_samples_that_it_is_made_of(tmp_path):
