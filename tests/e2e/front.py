@@ -62,7 +62,18 @@ class Front:
                 },
             }
         )
+        # Metacontroller's watches of Nodes and balancers, each for itself, come back up to a minute
+        # after the API server, which the test before may have stopped.
+        inside.until(
+            lambda: self._status().get("nodeCount") == len(NODES),
+            f"{self.name} knows its nodes",
+            within_s=90.0,
+        )
         self.run_echo("echo", "node-3")
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.lab.get(names.PLURAL, self.name).get("status", {})
+        return status
 
     def run_echo(self, name: str, node: str) -> None:
         """Run a Pod of this name on a node, which the Service has as an endpoint."""
