@@ -53,7 +53,7 @@ def fill(place: world.World, one: contender.Contender, present: int, size: int) 
         )
 
 
-def rest(place: world.World, one: contender.Contender, present: int) -> None:
+def until_caught_up(place: world.World, one: contender.Contender, present: int) -> None:
     """Wait until a contender that was just woken answers for all it has; raises TimeoutError."""
     addresses = [announce.manifest(one, number)[0] for number in range(1, present + 1)]
     inside.until(
@@ -79,7 +79,7 @@ def run(place: world.World, options: scenario.Options) -> list[report.Row]:
             numbers = range(present + 1, present + 1 + options.samples(SAMPLES))
             for one in able:
                 with place.alone(one, everybody):
-                    rest(place, one, present)
+                    until_caught_up(place, one, present)
                     rows.append(_measured(place, one, size, numbers))
             present = numbers.stop - 1
         rows += [

@@ -203,9 +203,8 @@ def _just_gone(
     """
     standing = _conditions(manifest.get("status") or {})
     ours = conditions.find(standing, names.ASSIGNED_CONDITION)
-    if ours is None or record.another_balancer(standing, than=balancer) is not None:
-        return None
-    if set(service.listed) <= set(having):
+    moved = record.balancer(standing) not in {None, balancer}
+    if ours is None or moved or set(service.listed) <= set(having):
         return None
     since = record.without_child_since(standing) or conditions.moment(now)
     left_s = _left_s(_moment(since), SIBLING_WAIT_S, now)

@@ -53,12 +53,6 @@ def balancer(standing: Sequence[conditions.Condition]) -> str | None:
     return match["balancer"] if match is not None else None
 
 
-def another_balancer(standing: Sequence[conditions.Condition], *, than: str) -> str | None:
-    """Return the balancer from which the recorded addresses are, if it is another one."""
-    recorded = balancer(standing)
-    return recorded if recorded != than else None
-
-
 def without_child(moment: str) -> str:
     """Return what is said of addresses that are shown still though children of theirs are gone."""
     return f"since {moment} some of these are without a child"

@@ -143,8 +143,9 @@ def test_explain_says_what_a_pending_service_waits_for(cli: Cli, user: people.Us
 def test_wire_shows_that_all_speakers_believe_the_same(cli: Cli, user: people.User) -> None:
     user.serve("web", count="1")
     ((address, holder),) = settled_holders(cli, user)
-    status = cli.json("wire", holder)
     until_nothing_is_left(cli, holder)
+    status = cli.json("wire", holder)
+    assert cli.code == 0
     assert address in [one["address"] for one in status["addresses"] if one["held_here"]]
     told = cli("wire", address)
     assert cli.code == 0, told
