@@ -62,48 +62,50 @@ def recall(balancer: model.Balancer, seats: Sequence[Sequence[addresses.Seat]]) 
     names = tuple(sorted(set(balancer.nodes), key=lambda name: (_digest(balancer.uid, name), name)))
     numbers = {name: number for number, name in enumerate(names)}
     units: list[Unit] = []
-    children: list[list[tuple[bool, float, model.Held]]] = []
+    children: list[list[model.Held]] = []
     unit_of: dict[Address, int] = {}
     seated: list[tuple[int, ...]] = []
-    groups: dict[tuple[int, int], int] = {}
-    for order, service in enumerate(seats):
-        seated.append(tuple([unit_of.setdefault(seat.address, len(unit_of)) for seat in service]))
-        for number, seat in zip(seated[-1], service, strict=True):
+    groups = 0
+    for service in seats:
+        group_of: dict[int, int] = {}
+        mine = []
+        for seat in service:
+            number = unit_of.setdefault(seat.address, len(units))
+            mine.append(number)
             if number == len(units):
                 units.append(Unit(seat.address))
                 children.append([])
-            group = groups.setdefault((order, seat.address.version), len(groups))
+            group = group_of.setdefault(seat.address.version, groups + len(group_of))
             units[number].groups.append(group)
             if seat.held is not None:
-                moved = seat.held.address != seat.address
-                children[number].append((moved, seat.held.created, seat.held))
+                children[number].append(seat.held)
+        groups += len(group_of)
+        seated.append(tuple(mine))
     for unit, held in zip(units, children, strict=True):
         if held:
-            _remember(unit, [child[2] for child in sorted(held, key=_seniority)], numbers)
+            _remember(unit, held, numbers)
     named: set[str] = set().union(*(unit.names for unit in units))
-    joined = [n for name, n in numbers.items() if name not in named | balancer.known]
+    before = named | balancer.known
+    joined = [number for name, number in numbers.items() if name not in before]
     return Memory(
         names,
         tuple(units),
         tuple(seated),
-        len(groups),
+        groups,
         tuple(joined) if named else (),
         removed=not named <= numbers.keys(),
     )
 
 
-def _remember(unit: Unit, held: Sequence[model.Held], numbers: Mapping[str, int]) -> None:
+def _remember(unit: Unit, held: list[model.Held], numbers: Mapping[str, int]) -> None:
+    """Note what the children say that have the address, or are to go on with it."""
+    if len(held) > 1:
+        held.sort(key=lambda child: (child.address != unit.address, child.created))
     unit.names = held[0].nodes
     unit.listed = tuple(dict.fromkeys([numbers[n] for n in unit.names if n in numbers]))
     unit.displaced = bool(unit.names) and unit.names[0] not in numbers
-    unit.version = max(child.list_version for child in held)
-    unit.agreed = all(
-        (child.nodes, child.list_version) == (unit.names, unit.version) for child in held
-    )
-
-
-def _seniority(child: tuple[bool, float, model.Held]) -> tuple[bool, float]:
-    return child[:2]
+    unit.version = max([child.list_version for child in held])
+    unit.agreed = len({(child.nodes, child.list_version) for child in held}) == 1
 
 
 def _digest(uid: str, node: str) -> bytes:
