@@ -184,7 +184,12 @@ class Daemon:
         """Say, once a minute, that the status page took no connection: the loop tries again."""
         if self._loop.time() >= self._accept_told_at + ACCEPT_TOLD_EVERY_S:
             self._accept_told_at = self._loop.time()
-            self._log.warning("no connection taken", error=str(error), then="tries again")
+            self._log.warning(
+                "no connection taken",
+                error=str(error),
+                then="tries again; addresses are not touched",
+                remedy="see who has so many files open, of the node or of this process, or sockets",
+            )
 
     def _failed(self, failure: BaseException) -> None:
         """Hand everything over before this failure ends the process."""
