@@ -90,7 +90,8 @@ def desired(parent: Json, wanted: Iterable[Json]) -> Groups:
     Raises :class:`SyncError` for a child with another parent's label.
     """
     groups: Groups = {}
-    for child in copy.deepcopy(tuple(wanted)):
+    for wanted_one in wanted:
+        child = {**wanted_one, "metadata": dict(wanted_one["metadata"])}
         if not objects.namespace(child) and objects.namespace(parent):
             child["metadata"]["namespace"] = objects.namespace(parent)
         labels = {PARENT_LABEL: objects.uid(parent)} | objects.labels(child)

@@ -3,13 +3,13 @@
 
 import asyncio
 import http
-import json
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
+import msgspec
 
 from lab.metacontroller.errors import HookError, TooManyRequestsError
 from lab.metacontroller.trace import Trace
@@ -45,7 +45,7 @@ class Hook:
         Raises :class:`TooManyRequestsError` for status 429 and
         :class:`HookError` for anything else that is not 200.
         """
-        body = json.dumps(request, separators=(",", ":")).encode()
+        body = msgspec.json.encode(request)
         headers = {"Content-Type": "application/json", "User-Agent": "metacontroller-stand-in"}
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -34,9 +34,15 @@ SYSTEM_METADATA = (
 
 def same(left: Any, right: Any) -> bool:
     """Compare as Go does: 1, 1.0 and true differ, and so do null, {} and nothing."""
-    if left != right:
+    if left is right:
+        return True  # nearly all of a merged object is the observed one's
+    if type(left) is not type(right):
         return False
-    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
 
 
 def remember(obj: Json, applied: Mapping[str, Any]) -> None:

@@ -96,12 +96,12 @@ class Related:
     def _concerns(
         self, rules: tuple[RelatedRule, ...], resource: Resource, changed: list[Json]
     ) -> bool:
-        return any(
-            self._matches(rule, resource, obj)
-            for rule in rules
-            if rule.resource == resource.plural and rule.api_version == resource.api_version
-            for obj in changed
-        )
+        for rule in rules:  # of hundreds of parents, at each change: no generator
+            if rule.resource == resource.plural and rule.api_version == resource.api_version:
+                for obj in changed:
+                    if self._matches(rule, resource, obj):
+                        return True
+        return False
 
     def _known_rules(self, parent: Json) -> tuple[RelatedRule, ...] | None:
         if self._hook is None:
@@ -157,7 +157,8 @@ class Related:
 
 
 def _identity(parent: Json) -> tuple[str, int]:
-    return objects.uid(parent), int(parent["metadata"].get("generation") or 0)
+    metadata = parent["metadata"]
+    return metadata["uid"], metadata.get("generation") or 0
 
 
 def _version(obj: Json) -> str:
