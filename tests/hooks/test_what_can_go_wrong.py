@@ -302,12 +302,48 @@ def test_a_terminating_service_can_not_hide_that_it_shows_an_address(world, trie
     world.settle()
     metadata = world.services["shop/web"]["metadata"]
     metadata |= {"deletionTimestamp": world.clock.text, "finalizers": ["example.com/hold"]}
-    tries(metadata)
+    tries(metadata)  # policy l2lb-mirror-label refuses it; without that the Service's hook mends it
     world.settle()
     world.clock.advance(30)
     world.add(requests.service("api"))
     world.settle()
     assert world.addresses("shop/web") == ["192.0.2.10"]  # nobody may write it any more
+    assert world.addresses("shop/api") == []
+
+
+def is_deleted(world):
+    world.services["shop/web"]["metadata"] |= {
+        "deletionTimestamp": world.clock.text,
+        "finalizers": ["example.com/hold"],
+    }
+
+
+def loses_its_label_and_is_deleted(world):
+    takes_the_label_away(world.services["shop/web"]["metadata"])
+    is_deleted(world)
+
+
+def is_deleted_and_names_another_balancer(world):
+    is_deleted(world)
+    world.settle()
+    world.edit("shop/web", load_balancer="back")
+
+
+@pytest.mark.parametrize(
+    "goes", [loses_its_label_and_is_deleted, is_deleted_and_names_another_balancer]
+)
+def test_a_terminating_service_hides_nothing_from_a_balancer_that_is_asked_first(world, goes):
+    world.respec(addressPool=["192.0.2.10"])
+    world.add(requests.balancer("back", addressPool=["192.0.2.20"]))
+    world.add(requests.service("web"))
+    world.settle()
+    goes(world)
+    world.add(requests.service("api"))
+    world.sync_balancer("front")
+    world.settle()
+    world.clock.advance(30)
+    world.settle()
+    assert world.addresses("shop/web") == ["192.0.2.10"]
     assert world.addresses("shop/api") == []
 
 
