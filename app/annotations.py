@@ -70,6 +70,11 @@ def balancer_of(annotations: Mapping[str, str], keys: Keys) -> str | None:
     return next((annotations[key] for key in keys.balancer if key in annotations), None)
 
 
+def written(annotations: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    """Return which of the keys of one meaning a Service carries; ours where it carries none."""
+    return next((key for key in keys if key in annotations), keys[0])
+
+
 def ask(annotations: Mapping[str, str], keys: Keys) -> Ask:
     """Read what a Service asks for. Raises AnnotationError naming key, value and remedy."""
     key, name = _one(annotations, keys.balancer)

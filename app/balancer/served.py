@@ -35,8 +35,8 @@ def of(service: user.UserService, outcome: model.Outcome, seen: picture.Picture)
     balancer = seen.balancer
     ports = child.shown_ports(service.ports)
     sharing = None
-    if service.ask is not None and service.ask.sharing_key is not None:
-        sharing = child.Sharing(service.ask.sharing_key, service.sockets)
+    if service.sharing_key is not None:
+        sharing = child.Sharing(service.sharing_key, service.sockets)
     children = tuple(
         child.Child(
             namespace=service.namespace,

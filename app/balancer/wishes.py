@@ -68,7 +68,7 @@ def of_service(
         ipv6=_count(pool.IPV6, count, service, balancer),
         both_or_none=service.family_policy == user.REQUIRE_DUAL_STACK,
         requested=ask.addresses,
-        sharing_key=ask.sharing_key,
+        sharing_key=service.sharing_key,
         ports=service.sockets,
         held=tuple([one.held for one in observed]),
         adopted=service.recorded if recorded else service.listed,
@@ -100,7 +100,7 @@ def _of_leaving(service: user.UserService, *, but: frozenset[pool.Address]) -> m
         name=service.name,
         uid=service.uid,
         created=service.created,
-        sharing_key=service.ask.sharing_key if service.ask is not None else None,
+        sharing_key=service.sharing_key,
         ports=service.sockets,
         adopted=tuple([address for address in service.listed if address not in but]),
     )

@@ -55,6 +55,7 @@ class ServiceSpec(TypedDict, total=False):
     ipFamilies: list[str] | None
     ipFamilyPolicy: str
     ports: list[PortSpec] | None
+    selector: Labels
 
 
 class Ingress(TypedDict, total=False):

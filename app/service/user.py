@@ -3,6 +3,8 @@
 
 import dataclasses
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,6 +16,8 @@ from contract import child, names, pool
 _VERSIONS: Final = {"IPv4": pool.IPV4, "IPv6": pool.IPV6}
 REQUIRE_DUAL_STACK: Final = "RequireDualStack"
 PREFER_DUAL_STACK: Final = "PreferDualStack"
+_DIGEST: Final = "digest-"  # begins each sharing key that is not as the user wrote it
+_DIGEST_BYTES: Final = 16  # so many that nobody writes two Services with the same one
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +28,8 @@ class UserService:
     annotations mean nothing; `invalid` then says what is wrong and what would be right. `created`
     is in seconds since the epoch. `listed` are the addresses in status.loadBalancer.ingress, and
     `strange` is what else stands there, such as a host name.
-    `versions` are the wanted IP versions, the primary one first.
+    `versions` are the wanted IP versions, the primary one first. Services of a namespace with the
+    same `sharing_key` may share: it is the user's own, save that policy Local has its say.
     """
 
     namespace: str
@@ -40,6 +45,7 @@ class UserService:
     family_policy: str
     ports: tuple[child.Port, ...]
     health_check_port: int | None
+    sharing_key: str | None
     listed: tuple[pool.Address, ...]
     strange: tuple[str, ...]
     recorded: tuple[pool.Address, ...]
@@ -79,8 +85,8 @@ def read(
     if balancer is not None:
         try:
             ask = annotations.ask(notes, keys)
-            _check_families(ask, versions, keys)
-            _check_sharing(ask, spec, keys)
+            _check_families(ask, versions, notes, keys)
+            _check_sharing(ask, spec, notes, keys)
         except annotations.AnnotationError as error:
             ask, invalid = None, str(error)
     return UserService(
@@ -97,6 +103,7 @@ def read(
         family_policy=spec.get("ipFamilyPolicy", "SingleStack"),
         ports=_ports(spec),
         health_check_port=_health_check_port(spec),
+        sharing_key=_sharing_key(ask.sharing_key, spec) if ask is not None else None,
         listed=shown,
         strange=strange,
         recorded=record.addresses(status.get("conditions") or ()),
@@ -179,29 +186,60 @@ def _health_check_port(spec: Mapping[str, Any]) -> int | None:
     return spec.get("healthCheckNodePort") or None
 
 
-def _check_sharing(ask: annotations.Ask, spec: Mapping[str, Any], keys: annotations.Keys) -> None:
+def _sharing_key(asked: str | None, spec: Mapping[str, Any]) -> str | None:
+    """Return the key under which an address may really be shared, None for not at all.
+
+    One node forwards for all that share. With policy Local it does so only where it has Pods, so
+    these have to be the same for all; whose Pods no selector names, nobody knows.
+    """
+    if asked is None:
+        return None
+    if spec.get("externalTrafficPolicy") == "Local":
+        selector = spec.get("selector")
+        return _digest(asked, selector) if selector else None
+    return _digest(asked) if asked.startswith(_DIGEST) else asked
+
+
+def _digest(*parts: Any) -> str:
+    """Return a key that no user's own is, in the letters and length that policies take for one."""
+    text = json.dumps(parts, sort_keys=True).encode()
+    return _DIGEST + hashlib.blake2b(text, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _check_sharing(
+    ask: annotations.Ask,
+    spec: Mapping[str, Any],
+    notes: Mapping[str, str],
+    keys: annotations.Keys,
+) -> None:
     count = len(spec.get("ports") or ())
     if ask.sharing_key is not None and count > names.MAX_SHARING_PORTS:
         raise annotations.AnnotationError(
-            f"annotation {keys.sharing_key[0]} is set, but the Service has {count} ports: one that "
-            f"shares may have {names.MAX_SHARING_PORTS}; remove the annotation, or make two of it"
+            f"annotation {annotations.written(notes, keys.sharing_key)} is set, but the Service "
+            f"has {count} ports: one that shares may have {names.MAX_SHARING_PORTS}; remove the "
+            "annotation, or make two of it"
         )
 
 
 def _check_families(
-    ask: annotations.Ask, versions: tuple[int, ...], keys: annotations.Keys
+    ask: annotations.Ask,
+    versions: tuple[int, ...],
+    notes: Mapping[str, str],
+    keys: annotations.Keys,
 ) -> None:
+    key = annotations.written(notes, keys.addresses)
     for address in ask.addresses:
         if address.version not in versions:
             wanted = " and ".join(f"IPv{version}" for version in versions)
             raise annotations.AnnotationError(
-                f"annotation {keys.addresses[0]} names {address}, but the Service's ipFamilies are "
+                f"annotation {key} names {address}, but the Service's ipFamilies are "
                 f"{wanted}: name addresses of these, or add the family to the Service"
             )
     for version in versions:
         named = sum(address.version == version for address in ask.addresses)
         if isinstance(ask.ip_count, int) and named > ask.ip_count:
             raise annotations.AnnotationError(
-                f"annotation {keys.addresses[0]} names {named} IPv{version} addresses, but "
-                f"{keys.ip_count[0]} asks for {ask.ip_count}: raise the count or name fewer"
+                f"annotation {key} names {named} IPv{version} addresses, but "
+                f"{annotations.written(notes, keys.ip_count)} asks for {ask.ip_count}: raise the "
+                "count or name fewer"
             )

@@ -87,13 +87,14 @@ def test_fields_that_kubernetes_adds_one_day_change_nothing(hooks, path):
     assert known.status_code == 200
     for part in ("parent", "object"):
         if part in body:
-            selector = body[part]["spec"].pop("nodeSelector", None)
+            spec = body[part]["spec"]
+            selectors = {key: spec.pop(key) for key in ("nodeSelector", "selector") if key in spec}
             notes = body[part]["metadata"].pop("annotations", None)
             labels = body[part]["metadata"].pop("labels", None)
             body[part] = with_more(body[part])
             body[part]["metadata"] |= {"annotations": notes} if notes else {}
             body[part]["metadata"] |= {"labels": labels} if labels else {}
-            body[part]["spec"] |= {"nodeSelector": selector} if selector else {}
+            body[part]["spec"] |= selectors
     more = hooks.post(path, body)
     assert more.status_code == 200
     answer = more.json()

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import re
 from typing import Any
 
 import pytest
@@ -231,6 +232,86 @@ def test_whoever_can_share_no_more_leaves_the_address_to_the_one_that_is_as_it_w
     world.settle()
     assert world.addresses("shop/api") == before
     assert world.addresses("shop/web") != before
+
+
+LOCAL = {"externalTrafficPolicy": "Local", "healthCheckNodePort": 30_100}
+BLUE, GREEN = {"app": "blue", "tier": "web"}, {"app": "green", "tier": "web"}
+CLUSTER_BLUE, LOCAL_BLUE = {"selector": BLUE}, {"selector": BLUE, **LOCAL}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "share"),
+    [
+        (CLUSTER_BLUE, {"selector": GREEN}, True),
+        (LOCAL_BLUE, LOCAL_BLUE, True),
+        (LOCAL_BLUE, {**LOCAL, "selector": dict(reversed(BLUE.items()))}, True),
+        (LOCAL_BLUE, {**LOCAL, "selector": GREEN}, False),
+        (CLUSTER_BLUE, LOCAL_BLUE, False),
+        ({**LOCAL, "selector": {}}, {**LOCAL, "selector": None}, False),  # endpoints by hand
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_services_share_only_where_one_node_forwards_for_both(
+    world, *, first, second, share, named
+):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "k" * 63}
+    if named:
+        shared[names.SERVICE_ADDRESSES] = "192.0.2.20"
+    ask(world, "web", annotations=shared, ports=[{"port": 80}], **first)
+    ask(world, "api", annotations=shared, ports=[{"port": 81}], **second)
+    had = world.addresses("shop/web")
+    assert had == ["192.0.2.20" if named else "192.0.2.10"]
+    assert (world.addresses("shop/api") == had) == share
+    if not share:
+        taken = ("False", "AddressTaken")
+        assert reason(world, "shop/api") == (taken if named else ("True", "Assigned"))
+    before = world.writes
+    for service in world.services.values():
+        service["spec"]["selector"] = dict(reversed((service["spec"]["selector"] or {}).items()))
+    world.settle()
+    assert world.writes == before
+
+
+def test_a_policy_that_changes_moves_nobody_else(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    for number, name in enumerate(("web", "api", "dns")):  # the oldest changes
+        ask(world, name, annotations=shared, ports=[{"port": 80 + number}], **CLUSTER_BLUE)
+        world.clock.advance(60)
+    before = world.addresses("shop/web")
+    assert world.addresses("shop/api") == world.addresses("shop/dns") == before
+    world.services["shop/web"]["spec"] |= LOCAL
+    world.settle()
+    apart = world.addresses("shop/web")
+    assert apart not in ([], before)
+    assert world.addresses("shop/api") == world.addresses("shop/dns") == before
+    world.services["shop/api"]["spec"] |= LOCAL  # and now it may share with the other one
+    world.settle()
+    assert world.addresses("shop/api") == world.addresses("shop/web") == apart
+    assert world.addresses("shop/dns") == before
+
+
+def test_all_that_share_may_change_their_policy_at_once(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    for number, name in enumerate(("web", "api")):
+        ask(world, name, annotations=shared, ports=[{"port": 80 + number}], **CLUSTER_BLUE)
+    before = world.addresses("shop/web")
+    for service in world.services.values():
+        service["spec"] |= LOCAL
+    world.settle()
+    assert world.addresses("shop/api") == world.addresses("shop/web") == before
+
+
+def test_a_key_that_policy_local_made_is_taken_by_admission_and_is_no_users_own(world):
+    world.respec(ipCount=1)
+    shared = {names.SERVICE_SHARING_KEY: "edge"}
+    ask(world, "web", annotations=shared, ports=[{"port": 80}], **LOCAL_BLUE)
+    made = world.children["shop/web-l2-1"]["metadata"]["annotations"][names.CHILD_SHARING_KEY]
+    assert re.fullmatch("[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", made)
+    ask(world, "api", annotations={names.SERVICE_SHARING_KEY: made}, ports=[{"port": 81}])
+    assert world.addresses("shop/api") not in ([], world.addresses("shop/web"))
 
 
 def test_services_of_two_namespaces_do_not_share(world):
