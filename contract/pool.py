@@ -81,12 +81,19 @@ class Pool:
         return cls(spans, avoid_buggy=avoid_buggy)
 
     def __contains__(self, address: Address) -> bool:
+        return self._spanned(address) and not self._avoided(address)
+
+    def leaves_out(self, address: Address) -> bool:
+        """Whether the address would be one of the pool, but for `avoid_buggy`."""
+        return self._spanned(address) and self._avoided(address)
+
+    def _spanned(self, address: Address) -> bool:
         value = int(address)
-        spans = self._spans[address.version]
         index = bisect.bisect_right(self._firsts[address.version], value) - 1
-        if index < 0 or value > spans[index][1]:
-            return False
-        return not (self.avoid_buggy and address.version == IPV4 and _is_buggy(value))
+        return index >= 0 and value <= self._spans[address.version][index][1]
+
+    def _avoided(self, address: Address) -> bool:
+        return self.avoid_buggy and address.version == IPV4 and _is_buggy(int(address))
 
     def __bool__(self) -> bool:
         return any(self.size(version) for version in VERSIONS)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from app import conditions, events, pending
-from app.balancer import absences, memory, picture, placed, served, shortfalls, status, wishes
+from app.balancer import absences, memory, picture, placed, served, shortfalls, spec, status, wishes
 from app.models import hooks
 from app.placement import model
 from app.service import user
@@ -42,7 +42,8 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         if not (children.missing and memory.released(children.observed, now=now))
     ]
     usable, overlaps = _usable_pool(seen)
-    placement = _place(allowed, keeping, usable, seen)
+    known = _known(seen)
+    placement = _place(allowed, keeping, usable, seen, known)
     outcomes = {(outcome.namespace, outcome.uid): outcome for outcome in placement.outcomes}
     serving = [
         served.of(service, outcomes[service.namespace, service.uid], seen) for service in allowed
@@ -68,7 +69,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
         _unchanged(children, outcomes[children.namespace, children.uid], release)
         for children in keeping
     ]
-    wanted = itertools.chain(*(one.children for one in serving), *staying)
+    wanted = list(itertools.chain(*(one.children for one in serving), *staying))
     verdicts = lacking | not_allowed | {one: shortfalls.invalid(one) for one in seen.invalid}
     return Decision(
         children=_manifests(wanted, noted | not_allowed, seen.children),
@@ -80,6 +81,7 @@ def decide(seen: picture.Picture, *, now: dt.datetime) -> Decision:
                 verdicts={str(service): verdict for service, verdict in verdicts.items()},
                 services=len(allowed) + len(refused) + len(seen.frozen),
                 awaited=absent.waiting,
+                known=_known_from_now_on(known, wanted, seen),
             ),
             now=now,
         ),
@@ -94,6 +96,7 @@ def _place(
     keeping: Sequence[wishes.Kept],
     usable: pool.Pool,
     seen: picture.Picture,
+    known: frozenset[str],
 ) -> model.Placement:
     """Place what the Services ask for beside what children keep."""
     asked = [
@@ -108,21 +111,59 @@ def _place(
         pool=usable,
         nodes=seen.nodes,
         quarantined=seen.balancer.quarantined,
-        known=_known(seen),
+        known=known,
+        planned={} if known == set(seen.nodes) else _planned(seen.balancer),
         leaving=wishes.leaving(seen, allowed, keeping),
     )
     return placed.of(balancer, asked)
 
 
 def _known(seen: picture.Picture) -> frozenset[str]:
-    """Return the members that are not new.
+    """Return who was a member when the lists that exist were last seen to be those answered.
 
-    Where the status could not name them all, nobody is, unless there are more of them now.
+    Where the status does not tell, the lists do; where it could not name all, nobody is new,
+    unless there are more of them now.
     """
     balancer = seen.balancer
-    if len(seen.nodes) <= balancer.node_count and len(balancer.known) < balancer.node_count:
+    if not balancer.known:
+        return _listed(seen)
+    if balancer.node_count <= status.MAX_NODES:
+        return frozenset(balancer.known)
+    if len(seen.nodes) <= balancer.node_count:
         return frozenset(seen.nodes)
-    return balancer.known
+    return frozenset(balancer.known) | _listed(seen)
+
+
+def _planned(balancer: spec.Balancer) -> Mapping[str, int]:
+    """Return how many addresses each member was to prefer; empty where not all are named."""
+    return balancer.known if balancer.node_count <= status.MAX_NODES else {}
+
+
+def _known_from_now_on(
+    known: frozenset[str], wanted: Iterable[child.Child], seen: picture.Picture
+) -> frozenset[str]:
+    """Return what the next sync is to know, since Metacontroller may write children only in part.
+
+    It passes over one that somebody else has written to meanwhile. Children that are absent, or on
+    their way out, have no list to come true.
+    """
+    members = frozenset(seen.nodes)
+    for one in wanted:
+        old = seen.children.by_name.get((one.namespace, one.name))
+        if (
+            old is not None
+            and (old.child.nodes, old.child.list_version) != (one.nodes, one.list_version)
+            and not old.terminating
+            and not seen.children.blocks(one)
+        ):
+            return known | (_listed(seen) - members)
+    return members
+
+
+def _listed(seen: picture.Picture) -> frozenset[str]:
+    """Return the nodes that lists name."""
+    observed = itertools.chain.from_iterable(seen.children.by_service.values())
+    return frozenset().union(*{one.child.nodes for one in observed})
 
 
 def _by_namespace(
@@ -144,11 +185,12 @@ def _usable_pool(seen: picture.Picture) -> tuple[pool.Pool, dict[str, pool.Pool]
     """Return what the balancer may give, and what older ones own of it, by their names.
 
     While the pool cannot be read, or an older balancer's, which may own any of it, it is what
-    children have: everybody keeps theirs, and whoever waits gets what one of them gives up at most.
+    children have: everybody keeps theirs, save what an older balancer is known to own, and whoever
+    waits gets what one of them gives up at most.
     """
     wanted = seen.balancer.addresses
     if wanted is None:
-        return _held(seen), {}
+        wanted = _held(seen)
     overlaps: dict[str, pool.Pool] = {}
     usable = wanted
     for name, others in seen.older.items():

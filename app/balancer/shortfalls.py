@@ -9,7 +9,7 @@ from app.balancer import picture, spec
 from app.conditions import Verdict
 from app.placement import model
 from app.service import user
-from contract import names
+from contract import names, pool
 from contract.names import AssignedReason
 
 
@@ -85,7 +85,10 @@ def _unreadable(seen: picture.Picture) -> str:
     """Say why nothing new is given while a pool cannot be read; empty when all can."""
     balancer = seen.balancer
     if balancer.addresses is None:
-        return f"the pool of balancer {balancer.name} is not valid ({balancer.pool_error})"
+        return (
+            f"the pool of balancer {balancer.name} is not valid until it is mended "
+            f"({balancer.pool_error})"
+        )
     if seen.unknown:
         older = min(seen.unknown)
         return f"what the older balancer {older} owns is not known until its pool is mended"
@@ -97,16 +100,17 @@ def _(shortfall: model.PoolExhausted, seen: picture.Picture) -> Verdict:
     balancer = seen.balancer
     total = balancer.addresses.size(shortfall.version) if balancer.addresses is not None else 0
     addresses = "address" if shortfall.missing == 1 else "addresses"
+    missing = f"{shortfall.missing} IPv{shortfall.version} {addresses} missing, since "
     if unreadable := _unreadable(seen):
-        why = unreadable
-    elif total:
+        return _no(AssignedReason.POOL_EXHAUSTED, missing + unreadable)
+    if total:
         why = f"no IPv{shortfall.version} address of balancer {balancer.name} is free"
     else:
         why = f"the pool of balancer {balancer.name} has no IPv{shortfall.version} addresses"
     return _no(
         AssignedReason.POOL_EXHAUSTED,
-        f"{shortfall.missing} IPv{shortfall.version} {addresses} missing, since {why}: extend "
-        "spec.addressPool or lower the count; an address that comes free is given at once",
+        f"{missing}{why}: extend spec.addressPool or lower the count; an address that comes free "
+        "is given at once",
     )
 
 
@@ -117,10 +121,27 @@ def _(shortfall: model.NotInPool, seen: picture.Picture) -> Verdict:
             AssignedReason.ADDRESS_NOT_IN_POOL,
             f"address {shortfall.address} is not given, since {unreadable}",
         )
-    return _no(
-        AssignedReason.ADDRESS_NOT_IN_POOL,
-        f"address {shortfall.address} is not one of balancer {seen.balancer.name}: name another, "
-        "or add it to spec.addressPool",
+    return _no(AssignedReason.ADDRESS_NOT_IN_POOL, _not_in_pool(shortfall.address, seen))
+
+
+def _not_in_pool(address: pool.Address, seen: picture.Picture) -> str:
+    """Say why a balancer does not give an address, and what would make it do so."""
+    balancer = seen.balancer
+    if balancer.addresses is not None and address in balancer.addresses:
+        for older, owned in seen.older.items():
+            if address in owned:
+                return (
+                    f"address {address} belongs to the older balancer {older}: name another, use "
+                    f"that balancer, or take the address out of its spec.addressPool"
+                )
+    if balancer.addresses is not None and balancer.addresses.leaves_out(address):
+        return (
+            f"address {address} ends in .0 or .255, which spec.avoidBuggyIPs of balancer "
+            f"{balancer.name} leaves out: name another, or set that to false"
+        )
+    return (
+        f"address {address} is not one of balancer {balancer.name}: name another, or add it to "
+        "spec.addressPool"
     )
 
 
@@ -130,7 +151,8 @@ def _(shortfall: model.Taken, seen: picture.Picture) -> Verdict:
     return _no(
         AssignedReason.ADDRESS_TAKEN,
         f"address {shortfall.address} belongs to Service {'/'.join(shortfall.by)}: name another, "
-        "or share it by one sharing key in one namespace, with ports that differ",
+        "or share it by one sharing key in one namespace, with ports that differ and "
+        "externalTrafficPolicy Cluster, or Local and one selector",
     )
 
 
@@ -146,6 +168,12 @@ def _(shortfall: model.BeyondCount, seen: picture.Picture) -> Verdict:
 
 @_spoken.register
 def _(shortfall: model.OneFamilyOnly, seen: picture.Picture) -> Verdict:
+    if unreadable := _unreadable(seen):
+        return _no(
+            AssignedReason.POOL_EXHAUSTED,
+            f"no IPv{shortfall.version} address is given, and RequireDualStack takes both families "
+            f"or none, since {unreadable}",
+        )
     return _no(
         AssignedReason.POOL_EXHAUSTED,
         f"balancer {seen.balancer.name} has no free IPv{shortfall.version} address and "

@@ -22,7 +22,7 @@ class Balancer:
     `created` is in seconds since the epoch. `namespaces`
     is None where all are allowed. `quarantined` holds while the spec stays as it is. At the
     last sync there were `node_count` member nodes, 0 where the status does not tell; `known` are
-    those that it names, a hundred at most.
+    the nodes that it names, with the addresses that each was to prefer.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Balancer:
     failback_delay_s: float
     quarantined: frozenset[pool.Address]
     node_count: int
-    known: frozenset[str]
+    known: Mapping[str, int]
     conditions: tuple[Mapping[str, Any], ...]
 
     @property
@@ -82,7 +82,11 @@ def read(manifest: kubernetes.Balancer) -> Balancer:
             else frozenset()
         ),
         node_count=status.get("nodeCount", 0),
-        known=frozenset([one["name"] for one in status.get("nodes") or () if "name" in one]),
+        known={
+            one["name"]: one.get("preferred", 0)
+            for one in status.get("nodes") or ()
+            if "name" in one
+        },
         conditions=tuple(status.get("conditions") or ()),
     )
 

@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from app import conditions
@@ -40,7 +40,8 @@ class Facts:
 
     `overlaps` are the parts of the pool that older balancers own, by their names; `verdicts` say
     why Services (`namespace/name`) lack an address; `services` counts all. `awaited` are the
-    children that are asked for and not there.
+    children that are asked for and not there. `known` are the member nodes, or those of the last
+    time that the children which exist had the lists that they should have.
     """
 
     seen: picture.Picture
@@ -49,6 +50,7 @@ class Facts:
     verdicts: Mapping[str, Verdict]
     services: int
     awaited: awaited.Awaited
+    known: frozenset[str]
 
 
 def of(facts: Facts, *, now: dt.datetime) -> dict[str, Any]:
@@ -109,7 +111,22 @@ def _nodes(facts: Facts) -> list[dict[str, Any]]:
             if assigned.nodes
         }
     )
-    return [{"name": node, "preferred": preferred[node]} for node in facts.seen.nodes[:MAX_NODES]]
+    return [
+        {"name": node, "preferred": preferred[node]}
+        for node in _named(facts.seen.nodes, facts.known)
+    ]
+
+
+def _named(nodes: Sequence[str], known: Collection[str]) -> Sequence[str]:
+    """Return the nodes by which the next sync knows what this one has known.
+
+    Members that joined are left out, and those that left are named still, until the answer is
+    what exists. Of more than can be named nothing of the kind is told.
+    """
+    if len(nodes) > MAX_NODES:
+        return nodes[:MAX_NODES]
+    gone = sorted(set(known).difference(nodes))
+    return sorted([*(node for node in nodes if node in known), *gone][:MAX_NODES])
 
 
 def _available(facts: Facts) -> Verdict:
@@ -121,15 +138,18 @@ def _available(facts: Facts) -> Verdict:
     )
     if not waiting:
         return Verdict(
-            holds=True, reason=Reason.AVAILABLE, message="every Service has the addresses it needs"
+            holds=True, reason=Reason.AVAILABLE, message="no Service waits for a free address"
         )
+    pool_known = facts.seen.balancer.addresses is not None and not facts.seen.unknown
+    remedy = (
+        "extend spec.addressPool, or lower the Services' counts"
+        if pool_known
+        else "nothing new is given until what PoolValid says is mended"
+    )
     return Verdict(
         holds=False,
         reason=Reason.POOL_EXHAUSTED,
-        message=(
-            f"no address is free for {conditions.some(waiting)}: extend spec.addressPool, or lower "
-            "the Services' counts"
-        ),
+        message=f"no address is free for {conditions.some(waiting)}: {remedy}",
     )
 
 
@@ -188,7 +208,7 @@ def _ready(facts: Facts) -> Verdict:
         return Verdict(
             holds=False,
             reason=Reason.SERVICES_PENDING,
-            message=f"{conditions.some(named)} lack addresses; {named[0]}: {first.message}",
+            message=f"{conditions.some(named)} lack what they ask for; {named[0]}: {first.message}",
         )
     if seen.left_alone:
         told = [f"{one.kind} {one.name}" for one in seen.left_alone]

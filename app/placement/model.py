@@ -6,7 +6,8 @@ version is 4 or 6. Nothing here knows a Kubernetes object: the hooks translate.
 """
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from contract import names
@@ -89,9 +90,10 @@ class Wish:
 class Balancer:
     """A balancer: its addresses, its member nodes, and the addresses it must leave alone.
 
-    `pool` no longer holds what an older balancer owns. `known` are the nodes that
-    were members before, or none when that is not known; it only tells a node that joined from one
-    that no list happens to name, which with at most 16 members the lists tell alone.
+    `pool` no longer holds what an older balancer owns. `known` are the nodes that were members
+    when an answer was last seen to be what exists: until it is, the lists do not tell who joined
+    or left. It is empty when that is not known; then whom no list names has joined. `planned` is
+    how many addresses each of them was to prefer by the last answer, or empty.
     `leaving` are Services that are not served, being deleted or no longer allowed: they get
     nothing more, but while they show `adopted` addresses every service proxy sends them what comes
     for these.
@@ -102,6 +104,7 @@ class Balancer:
     nodes: tuple[str, ...]
     quarantined: frozenset[Address] = frozenset()
     known: frozenset[str] = frozenset()
+    planned: Mapping[str, int] = field(default_factory=dict)
     leaving: tuple[Wish, ...] = ()
 
 

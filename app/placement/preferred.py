@@ -30,12 +30,12 @@ def prefer(memory: units.Memory) -> list[int]:
         if unit.home is not None:
             board.add(hub, unit.home, home=True)
     _add_new(memory, hub_of, board)
-    share = -(-len(memory.units) // width)  # what a node that joined takes from others at most
-    room = {node: share + board.load[node] for node in memory.joined}
+    share = -(-len(memory.units) // width)  # what a node that joined is filled up to
+    most = {node: max(share, board.load[node]) for node in memory.joined}
     board.even_out(groups)
-    if room:
-        board.flatten({node: most - board.load[node] for node, most in room.items()})
-    if room or any(unit.displaced for unit in memory.units):
+    if most:
+        board.flatten({node: load - board.load[node] for node, load in most.items()})
+    if most or memory.removed:
         gap = max(1, _gap_before(memory))
         low, _ = loads.window(board.load, gap)
         board.level(low, low + gap)
@@ -156,7 +156,12 @@ class _Company:
 
 
 def _gap_before(memory: units.Memory) -> int:
-    """Return the difference of loads that the lists show, over the nodes that were there."""
+    """Return the difference of loads over the nodes that were there.
+
+    Where an answer may have come true only in part, the lists show more than there was.
+    """
+    if memory.planned:
+        return loads.gap(memory.planned)
     counts = {node: 0 for node in memory.nodes if node not in memory.joined}
     for unit in memory.units:
         if unit.home in counts and not unit.displaced:

@@ -41,7 +41,8 @@ class Unit:
 class Memory:
     """The units in creation order, and what became of the nodes that their lists name.
 
-    `seated` are the numbers of the units by Service and seat.
+    `seated` are the numbers of the units by Service and seat. `planned` is how many addresses the
+    last answer gave to members that had not just joined, as far as that is known and still holds.
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,7 @@ class Memory:
     groups: int
     joined: tuple[int, ...]
     removed: bool
+    planned: Mapping[int, int]
 
     @property
     def nodes(self) -> range:
@@ -85,15 +87,20 @@ def recall(balancer: model.Balancer, seats: Sequence[Sequence[addresses.Seat]]) 
         if held:
             _remember(unit, held, numbers)
     named: set[str] = set().union(*(unit.names for unit in units))
-    before = named | balancer.known
-    joined = [number for name, number in numbers.items() if name not in before]
+    known = balancer.known or named
+    joined = [number for name, number in numbers.items() if name not in known]
+    planned = balancer.planned
+    deleted = sum(planned.values()) > len(units)  # the hole that this leaves is nobody's to fill
     return Memory(
         names,
         tuple(units),
         tuple(seated),
         groups,
         tuple(joined) if named else (),
-        removed=not named <= numbers.keys(),
+        removed=not named | known <= numbers.keys(),
+        planned={}
+        if deleted
+        else {numbers[name]: load for name, load in planned.items() if name in numbers},
     )
 
 
