@@ -4,7 +4,7 @@
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from app import conditions
@@ -66,18 +66,18 @@ def decide(
         return let_go(manifest)
     if service.ask is None:
         keeper = siblings.keeper(service, label, related)
-        has = record.addresses(standing)
-        of = record.balancer(standing) or service.balancer
-        message = record.sentence(has, of, service.invalid)
-        invalid = Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
-        return _answer(_mirrored(label, keeper), status, _Shown(verdict=invalid), now=now)
-    having = siblings.readable(service, service.ask.balancer, related)
+        shown = _show_invalid(service, keeper or service.balancer, manifest, related, now=now)
+        return _answer(_mirrored(label, keeper), status, shown, now=now)
+    balancer = service.ask.balancer
+    having = siblings.readable(service, balancer, related)
     foreign = _foreign(service, having, standing)
     if foreign:
-        shown = _Shown(verdict=_foreign_status(service, service.ask.balancer, foreign, standing))
+        note = siblings.note(service, related)
+        shown = _Shown(verdict=_foreign_status(service, balancer, foreign, note, standing))
     else:
-        shown = _show(service, service.ask.balancer, manifest, having, related, now=now)
-    return _answer(_mirrored(label, service.ask.balancer), status, shown, now=now)
+        shown = _show(service, balancer, manifest, having, related, now=now)
+    leaving = _is_leaving(label, balancer, shown, siblings.balancers(service, related), standing)
+    return _answer({} if leaving else _mirrored(label, balancer), status, shown, now=now)
 
 
 def let_go(manifest: kubernetes.ServiceWithHistory) -> Decision:
@@ -137,6 +137,41 @@ def _show(
         return _Shown(addresses, Verdict(holds=False, reason=note.reason, message=message))
     message = record.sentence(addresses, balancer)
     return _Shown(addresses, Verdict(holds=True, reason=AssignedReason.ASSIGNED, message=message))
+
+
+def _show_invalid(
+    service: user.UserService,
+    balancer: str,
+    manifest: kubernetes.ServiceWithHistory,
+    related: siblings.Related,
+    *,
+    now: dt.datetime,
+) -> _Shown:
+    """Show a Service whose annotations mean nothing: it keeps what its children have, and no more.
+
+    What has lost its child may be somebody else's by now.
+    """
+    standing = _conditions(manifest.get("status") or {})
+    having = siblings.readable(service, balancer, related)
+    addresses = tuple(one.child.address for one in having)
+    before, of = record.addresses(standing), record.balancer(standing) or balancer
+    ours = conditions.find(standing, names.ASSIGNED_CONDITION)
+    if (ours is None and not having) or _foreign(service, having, standing):
+        message = record.sentence(before, of, service.invalid)
+        return _Shown(verdict=_invalid(message))
+    gone = _just_gone(service, of, manifest, addresses, now=now)
+    if gone is not None:
+        return gone
+    if addresses:
+        everything = record.remembered(before, addresses, len(before))
+        message = record.sentence(addresses, of, service.invalid, of=everything)
+    else:
+        message = record.sentence(before, of, service.invalid, verb="had")
+    return _Shown(addresses, _invalid(message))
+
+
+def _invalid(message: str) -> Verdict:
+    return Verdict(holds=False, reason=AssignedReason.INVALID_ANNOTATION, message=message)
 
 
 def _unanswered(
@@ -253,6 +288,27 @@ def _left_s(since: float, wait_s: float, now: dt.datetime) -> float:
     return min(wait_s, wait_s - (now.timestamp() - since))
 
 
+def _is_leaving(
+    label: str | None,
+    balancer: str,
+    shown: _Shown,
+    owners: Collection[str],
+    standing: Sequence[conditions.Condition],
+) -> bool:
+    """Whether the balancer that the label names has children still that it has to let go of.
+
+    While it sees that the Service is another's it does so at once; of a Service that it does not
+    see it keeps them for a while, and with them the names of those that the other is to create.
+    Where it does not let go though, its label does not stay for ever.
+    """
+    return (
+        label != balancer
+        and label in owners
+        and conditions.find(standing, names.ASSIGNED_CONDITION) is not None
+        and (shown.verdict is None or shown.verdict.reason != AssignedReason.BALANCER_NOT_FOUND)
+    )
+
+
 def _mirrored(label: str | None, balancer: str | None) -> dict[str, str | None]:
     """Return the change that makes the label name a balancer; none where there is none to name."""
     return {} if balancer in {None, label} else {names.SERVICE_BALANCER: balancer}
@@ -282,16 +338,21 @@ def _foreign_status(
     service: user.UserService,
     balancer: str,
     foreign: Sequence[str],
+    note: Verdict | None,
     standing: Sequence[conditions.Condition],
 ) -> Verdict:
-    """Say what is foreign; what is ours stays on record, to be taken away some day."""
+    """Say what is foreign; what is ours stays on record, to be taken away some day.
+
+    That may be what the Service is to have from us too, and `note` says then why it can not.
+    """
     before = record.addresses(standing)
+    lacking = f"; and {note.message}" if note is not None else ""
     message = record.sentence(
         before,
         record.balancer(standing) or balancer,
         f"another load balancer has written {conditions.some(foreign)} into "
         "the status, so it is left as it is: take the Service from that one, or create it anew "
-        f"with loadBalancerClass {names.SERVICE_CLASS}",
+        f"with loadBalancerClass {names.SERVICE_CLASS}{lacking}",
         verb="had" if set(before).isdisjoint(service.listed) else "has",
     )
     return Verdict(holds=False, reason=AssignedReason.FOREIGN_STATUS, message=message)

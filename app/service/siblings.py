@@ -45,8 +45,13 @@ def keeper(service: user.UserService, label: str | None, related: Related) -> st
     What its annotations mean is not known either, so only its children tell what a label that was
     wiped said, and without that label its balancer would take it for gone.
     """
-    having = {balancer for balancer, _ in _children(service, related)} - {""}
+    having = balancers(service, related)
     return min(having) if having and label not in having else label
+
+
+def balancers(service: user.UserService, related: Related) -> set[str]:
+    """Return the balancers whose children the Service has."""
+    return {balancer for balancer, _ in _children(service, related)} - {""}
 
 
 def note(service: user.UserService, related: Related) -> Verdict | None:
