@@ -170,7 +170,7 @@ class Bench:
         scenario.say(f"{len(nodes)} more Nodes ...")
         for name in nodes:
             await self.services.client.create("/api/v1/nodes", _node(name))
-        await self.services.quiet(SETTLED_S)
+        await self.services.quiet(FAILED_BACK_S)
         writes = self.services.writes
         reporting = asyncio.create_task(self._report(nodes))
         what = f"{len(self.services.states)} Services, {MANY_NODES} Nodes that report"

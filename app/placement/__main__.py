@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--nodes", type=int, default=0, help="start with members n1, n2, ...")
     command.add_argument("--services", type=int, default=0, help="and Services s1, s2, ...")
-    command.add_argument("--count", default="auto", help="of so many addresses (default: auto)")
+    command.add_argument(
+        "--count", default="auto", help="of so many addresses a family (default: auto)"
+    )
     command.add_argument("--pool", action="append", help="CIDR, range or address (repeatable)")
     command.add_argument("--script", type=argparse.FileType(), help="events, one a line; - reads")
     command.add_argument("--do", action="append", default=[], metavar="EVENT", help="and these")

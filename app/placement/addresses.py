@@ -289,8 +289,8 @@ def _keep(book: _Book, services: Sequence[_Service]) -> None:
 
 def _has_changed(wish: model.Wish, held: model.Held) -> bool:
     """Whether a Service shares otherwise than when its child was made, or not at all any more."""
-    if wish.sharing_key is None or held.sharing_key is None:
-        return wish.sharing_key is None
+    if held.sharing_key is None:
+        return False
     return (held.sharing_key, held.ports) != (wish.sharing_key, wish.ports)
 
 

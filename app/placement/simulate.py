@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.placement import loads, model, place
-from contract.pool import Address, Pool
+from contract.pool import IPV4, IPV6, Address, Pool
 
 POOL: Final = Pool.parse(["10.0.0.0/8"])
 EVENTS: Final = """\
 join NODE...               nodes become members
 leave NODE...              and are members no longer
-add SERVICE COUNT          a Service with so many addresses, or auto: one a member
+add SERVICE COUNT          a Service with so many addresses of each family of the
+                           pool, or auto: one a member
 count SERVICE COUNT        another count for it
 delete SERVICE             it is gone
 fail NODE...               nodes are dead: stand-ins take over
@@ -75,7 +76,7 @@ class Simulation:
 
     def step(self, event: str) -> Row:
         """Let one event happen. Raises ScriptError."""
-        name, *arguments = shlex.split(event, comments=True)
+        name, *arguments = _words(event)
         before, members, dead = self._lists, list(self._nodes), set(self._failed)
         act, expected = self._act(name)
         if len(arguments) != (expected or max(1, len(arguments))):
@@ -129,17 +130,24 @@ class Simulation:
     def _add(self, service: str, count: str) -> None:
         if service in self._wishes:
             raise ValueError(f"there is a Service {service} already")
-        self._wishes[service] = model.Wish(
-            "simulated", service, service, float(next(self._created)), ipv4=_count(count)
-        )
+        wish = model.Wish("simulated", service, service, float(next(self._created)))
+        self._wishes[service] = self._wanting(wish, count)
 
     def _count(self, service: str, count: str) -> None:
-        wish = self._service(service)
-        self._wishes[service] = dataclasses.replace(wish, ipv4=_count(count))
+        self._wishes[service] = self._wanting(self._service(service), count)
 
     def _delete(self, service: str) -> None:
         self._service(service)
         del self._wishes[service]
+
+    def _wanting(self, wish: model.Wish, text: str) -> model.Wish:
+        """Return a wish for so many addresses of each family that the pool has."""
+        count = _count(text)
+        return dataclasses.replace(
+            wish,
+            ipv4=count if self._pool.size(IPV4) else None,
+            ipv6=count if self._pool.size(IPV6) else None,
+        )
 
     def _expect_member(self, node: str) -> None:
         if node not in self._nodes:
@@ -211,8 +219,11 @@ class Simulation:
 
 
 def run(script: Iterable[str], simulation: Simulation) -> list[Row]:
-    """Return a row for each event; empty lines and comments after # are skipped."""
-    return [simulation.step(line.strip()) for line in script if shlex.split(line, comments=True)]
+    """Return a row for each event; empty lines and comments after # are skipped.
+
+    Raises ScriptError.
+    """
+    return [simulation.step(line.strip()) for line in script if _words(line)]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -228,6 +239,16 @@ def table(rows: Sequence[Row]) -> str:
         )
         for line in lines
     )
+
+
+def _words(event: str) -> list[str]:
+    try:
+        return shlex.split(event, comments=True)
+    except ValueError:
+        raise ScriptError(
+            f"{event.strip()!r} opens a quote and does not close it, or ends in a backslash: close "
+            "the quote, or leave it out"
+        ) from None
 
 
 def _count(text: str) -> model.Count:

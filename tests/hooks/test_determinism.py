@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
+import collections
 import ipaddress
+import json
+import pathlib
 import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from app.balancer import memory, picture, placed
 from bench import requests
 from contract import names
 
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "hooks"
 REMEMBERING = (memory._one, picture._service, picture._node, picture._namespace)
 ORDERED = {
     "ports",
@@ -38,16 +42,26 @@ def shuffled(value: Any, order: random.Random, key: str = "") -> Any:
 @pytest.fixture
 def lived_in(world):
     """A world with a past: served, waiting, shared, odd and foreign things."""
-    world.respec(addressPool=["192.0.2.10-192.0.2.20", "2001:db8::/120"], ipCount=2)
+    world.respec(addressPool=["192.0.2.10-192.0.2.24", "2001:db8::/120"], ipCount=2)
     world.add(*(requests.service(f"web-{i}", namespace=f"team-{i % 3}") for i in range(4)))
     world.add(
         requests.service("dual", ipFamilies=["IPv6", "IPv4"], ipFamilyPolicy="RequireDualStack")
     )
+    for number in (80, 443):
+        ports = [{"name": "main", "port": number, "protocol": "TCP", "targetPort": 8080}]
+        key = {names.SERVICE_SHARING_KEY: "edge"}
+        world.add(requests.service(f"shared-{number}", annotations=key, ports=ports))
+    world.add(requests.service("foreign", loadBalancerClass=None))
     world.settle()
+    foreign = {"ip": "198.51.100.9", "ipMode": "VIP"}
+    world.services["shop/foreign"]["status"]["loadBalancer"]["ingress"].append(foreign)
     world.add(requests.service("late", annotations={names.SERVICE_IP_COUNT: "9"}))
     world.add(requests.service("odd", annotations={names.SERVICE_IP_COUNT: "odd"}))
-    world.add(requests.balancer("young", addressPool=["192.0.2.18-192.0.2.30"]))
+    world.add(requests.balancer("young", addressPool=["192.0.2.22-192.0.2.30"]))
     world.settle()
+    assert world.addresses("shop/shared-80") == world.addresses("shop/shared-443") != []
+    assert world.condition("shop/foreign")["reason"] == "ForeignStatus"
+    assert world.condition("shop/late")["reason"] == "PoolExhausted"
     del world.services["team-0/web-0"]["metadata"]["labels"][names.SERVICE_BALANCER]
     world.add(requests.node("n4", images=1))
     return world
@@ -75,9 +89,27 @@ def test_the_same_request_in_any_order_gets_the_same_bytes(lived_in, seed):
         calls.append(("service/customize", requests.customize(service)))
         calls.append(("service-cleanup/sync", requests.decorator(service)))
     for path, body in calls:
-        first = world.hooks.post(path, body)
-        assert first.status_code == 200, first.text
-        assert world.hooks.post(path, shuffled(body, order)).content == first.content
+        assert_the_same_in_any_order(world.hooks, path, body, order)
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    phases=PHASES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 2**32))
+def test_a_recorded_request_in_any_order_gets_the_same_bytes(hooks, seed):
+    order = random.Random(seed)
+    for file in sorted(EXAMPLES.iterdir()):
+        hook, _, call = file.stem.rpartition("-")
+        assert_the_same_in_any_order(hooks, f"{hook}/{call}", json.loads(file.read_text()), order)
+
+
+def assert_the_same_in_any_order(hooks, path, body, order):
+    first = hooks.post(path, body)
+    assert first.status_code == 200, first.text
+    assert hooks.post(path, shuffled(body, order)).content == first.content
 
 
 def test_what_was_asked_before_changes_no_answer(lived_in):
@@ -99,6 +131,12 @@ def test_what_was_asked_before_changes_no_answer(lived_in):
 REQUESTED = (None, "192.0.2.14", "2001:db8::12", "2001:db8::12%x")
 BOTH = ["IPv4", "IPv6"]
 GARBLED = "2001:db8::9-2001:db8::1"
+POOLS = (
+    ["192.0.2.10-192.0.2.27", "2001:db8::10/126"],
+    ["192.0.2.10-192.0.2.13", "2001:db8::10/127"],
+    ["192.0.2.12-192.0.2.15", "2001:db8::12/127"],
+    ["192.0.2.14-192.0.2.15", "2001:db8::12"],
+)
 actions = st.lists(
     st.tuples(
         st.sampled_from(
@@ -116,6 +154,9 @@ actions = st.lists(
                 "in use",
                 "garble",
                 "mend",
+                "resize",
+                "rest",
+                "share",
                 "sync",
             ]
         ),
@@ -133,19 +174,21 @@ actions = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(actions=actions)
+@example(actions=[("garble", 0, 0), ("resize", 0, 1)])
 def test_after_any_history_everything_comes_to_rest_and_no_address_is_given_twice(
     make_world, actions
 ):
     world = make_world()
     of_back = {names.SERVICE_BALANCER: "back"}
-    world.add(requests.service("web-0", ipFamilies=BOTH))
-    world.add(requests.service("web-1", ipFamilies=BOTH, annotations=of_back))
+    world.add(requests.service("web-0", ipFamilies=BOTH, ports=ports_of(0)))
+    world.add(requests.service("web-1", ipFamilies=BOTH, ports=ports_of(1), annotations=of_back))
     world.settle()
-    for action, service, number in actions:
-        act(world, action, f"shop/web-{service}", number)
+    for action, index, number in actions:
+        act(world, action, index, number)
         assert_no_address_is_given_twice(world)
-    world.clock.advance(30)
-    world.settle()
+        if action == "rest":
+            come_to_rest(world)
+    come_to_rest(world)
     world.clock.advance(30)
     world.settle()
     before = world.writes
@@ -153,36 +196,69 @@ def test_after_any_history_everything_comes_to_rest_and_no_address_is_given_twic
     world.settle()
     assert world.writes == before
     assert_no_address_is_given_twice(world)
+    for key in world.services:
+        condition = world.condition(key)
+        served = bool(world.addresses(key))
+        assert served or condition.get("status") != "True"
+
+
+def come_to_rest(world):
+    """Let all that is waited for pass: a Service then shows what its children have, and no more.
+
+    So no two show the same address but those that share it.
+    """
+    world.settle()
+    world.clock.advance(30)
+    world.settle()
+    assert_no_address_is_given_twice(world)
     for key, service in world.services.items():
         assert set(world.addresses(key)) <= {
             child["metadata"]["annotations"].get(names.CHILD_ADDRESS)
             for child in world.children.values()
             if child["metadata"]["labels"][names.CHILD_SERVICE_UID] == service["metadata"]["uid"]
         }
-        condition = world.condition(key)
-        served = bool(world.addresses(key))
-        assert served or condition.get("status") != "True"
+
+
+def may_share(children):
+    """Whether children, all of one namespace, name the same key and different ports."""
+    notes = [child["metadata"]["annotations"] for child in children]
+    ports = [port for note in notes for port in note.get(names.CHILD_SHARING_PORTS, "").split(",")]
+    keys = {note.get(names.CHILD_SHARING_KEY) for note in notes}
+    return len(keys) == 1 and None not in keys and len(ports) == len(set(ports))
+
+
+def ports_of(index):
+    """The first two Services have the same port, the others another."""
+    port = 80 + index // 2
+    return [{"name": "main", "port": port, "protocol": "TCP", "targetPort": 8080}]
 
 
 def assert_no_address_is_given_twice(world):
-    held = [
-        ipaddress.ip_address(child["metadata"]["annotations"][names.CHILD_ADDRESS])
-        for child in world.children.values()
-        if names.CHILD_ADDRESS in child["metadata"]["annotations"]
-    ]
-    assert len(held) == len({(address.version, int(address)) for address in held})
+    """But to children that share it."""
+    held = collections.defaultdict(list)
+    for child in world.children.values():
+        text = child["metadata"]["annotations"].get(names.CHILD_ADDRESS)
+        if text is not None:
+            address = ipaddress.ip_address(text)
+            held[address.version, int(address)].append(child)
+    for children in held.values():
+        assert len(children) == 1 or may_share(children)
 
 
-def act(world, action, key, number):
+def act(world, action, index, number):
+    name = f"web-{index}"
+    key = f"shop/{name}"
     if action in {"add", "request"} and key not in world.services:
-        name = key.removeprefix("shop/")
-        world.add(requests.service(name, created=world.clock.text, ipFamilies=BOTH))
+        ports = ports_of(index)
+        world.add(requests.service(name, created=world.clock.text, ipFamilies=BOTH, ports=ports))
     if action == "delete":
         world.services.pop(key, None)
     elif action == "count" and key in world.services:
         world.edit(key, ip_count=str(number + 1))
     elif action == "request" and key in world.services:
         world.edit(key, addresses=REQUESTED[number % len(REQUESTED)])
+    elif action == "share" and key in world.services:
+        world.edit(key, sharing_key=(None, "edge")[number % 2])
     elif action == "odd" and key in world.services:
         world.edit(key, ip_count="odd")
         world.services[key]["metadata"]["labels"].pop(names.SERVICE_BALANCER, None)
@@ -190,6 +266,10 @@ def act(world, action, key, number):
         name = ("front", "back")[number % 2]
         pool = world.balancers[name]["spec"]["addressPool"]
         world.respec(name, addressPool=pool[:2] + [GARBLED] * (action == "garble"))
+    elif action == "resize":
+        name = ("front", "back")[number % 2]
+        entries = world.balancers[name]["spec"]["addressPool"]
+        world.respec(name, addressPool=POOLS[number // 2] + entries[2:])
     elif action == "join":
         world.add(requests.node(f"n{number}", images=0))
     elif action == "leave":

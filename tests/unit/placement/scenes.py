@@ -44,6 +44,8 @@ def _with_children(one: model.Wish, assigned: Sequence[model.Assigned]) -> model
             child.nodes,
             child.list_version,
             before[child.ordinal].created if child.ordinal in before else one.created,
+            sharing_key=one.sharing_key,
+            ports=one.ports if one.sharing_key is not None else frozenset(),
         )
         for child in assigned
     )

@@ -4,6 +4,7 @@
 import dataclasses
 import ipaddress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,9 +39,10 @@ def test_an_address_outside_the_pool_is_replaced_in_the_same_child():
     assert scenes.assigned(answer) == ["192.0.2.2", "192.0.2.1"]
 
 
-def test_of_two_children_with_one_address_the_older_keeps_it():
+@pytest.mark.parametrize("shares", [{}, {"sharing_key": "edge"}])
+def test_of_two_children_with_one_address_the_older_keeps_it(shares):
     answer = four(
-        scenes.wish("a", created=1.0, held=(held("192.0.2.1", created=9.0),)),
+        scenes.wish("a", created=1.0, held=(held("192.0.2.1", created=9.0, **shares),), **shares),
         scenes.wish("b", created=2.0, held=(held("192.0.2.1", created=8.0),)),
     )
     assert scenes.assigned(answer, "a") == ["192.0.2.2"]
@@ -231,6 +233,7 @@ def test_whoever_has_or_may_share_the_address_of_a_leaving_service_does():
 
 ADDRESSES = st.integers(0, 9).map(lambda n: address("192.0.2.0") + n)
 PORTS = st.frozensets(st.tuples(st.sampled_from(["TCP", "UDP"]), st.integers(80, 82)), max_size=3)
+KEYS = st.sampled_from([None, "k", "l"])
 
 
 @st.composite
@@ -248,7 +251,8 @@ def anything(draw) -> list[model.Wish]:
                 created=float(draw(st.integers(0, 3))),
                 requested=tuple(draw(st.lists(ADDRESSES, max_size=3))),
                 adopted=tuple(draw(st.lists(ADDRESSES, max_size=2))),
-                sharing_key=draw(st.sampled_from([None, "k", "l"])),
+                recorded=draw(st.booleans()),
+                sharing_key=draw(KEYS),
                 ports=draw(PORTS),
                 held=tuple(
                     model.Held(
@@ -260,6 +264,8 @@ def anything(draw) -> list[model.Wish]:
                         reported_in_use=draw(st.booleans()),
                         ever_announced=draw(st.booleans()),
                         lost_to_stranger=draw(st.none() | ADDRESSES),
+                        sharing_key=(key := draw(KEYS)),
+                        ports=draw(PORTS) if key is not None else frozenset(),
                     )
                     for ordinal, child in enumerate(children, 1)
                 ),
@@ -319,20 +325,35 @@ def test_whatever_is_asked_nobody_gets_more_than_is_wanted(balancer, asked):
     for outcome in scenes.decide(balancer, asked).outcomes:
         for version in (4, 6):
             got = sum(child.address.version == version for child in outcome.assigned)
-            wanted = wishes[outcome.key].count(version)
+            wish = wishes[outcome.key]
+            wanted = wish.count(version)
             if wanted is model.AUTO:
-                had = sum(child.address.version == version for child in wishes[outcome.key].held)
-                wanted = max(len(balancer.nodes), had)
+                requested = len({a for a in wish.requested if a.version == version})
+                held = {child.address for child in wish.held}
+                had = held.union(wish.adopted if wish.recorded else ())
+                had_of_family = sum(address.version == version for address in had)
+                wanted = max(len(balancer.nodes), requested, had_of_family)
             assert got <= (wanted or 0)
 
 
-@given(balancer=any_balancer(), asked=anything())
-def test_whatever_is_asked_the_answer_settles(balancer, asked):
+@given(balancer=any_balancer(), asked=anything(), status_follows=st.booleans())
+def test_whatever_is_asked_the_answer_settles(balancer, asked, status_follows):
     """At once, or once more after a stranger's address came free for one who requests it."""
     seen = []
     for _ in range(3):
         answer = scenes.decide(balancer, asked)
         balancer = dataclasses.replace(balancer, quarantined=frozenset(answer.quarantined))
-        asked = scenes.settled(answer, asked)
+        asked = list(come_true(answer, asked, status_follows=status_follows))
         seen.append(scenes.lists(answer))
     assert seen[1] == seen[2]
+
+
+def come_true(answer: model.Placement, asked: list[model.Wish], *, status_follows: bool):
+    """Return the wishes once the children are as answered, and the statuses too or not yet."""
+    for before, one in zip(asked, scenes.settled(answer, asked), strict=True):
+        listed = tuple(child.address for child in one.held)
+        yield dataclasses.replace(
+            one,
+            adopted=listed if status_follows else before.adopted,
+            recorded=status_follows or before.recorded,
+        )

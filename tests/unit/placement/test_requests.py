@@ -177,13 +177,13 @@ def test_a_shared_address_may_be_requested():
     assert scenes.assigned(answer, "b") == ["192.0.2.2"]
 
 
-def test_when_ports_begin_to_collide_the_younger_child_gets_another():
+def test_when_ports_begin_to_collide_the_service_that_has_changed_gets_another():
     asked = [sharing("a", WEB, created=0.0), sharing("b", TLS, created=1.0)]
     asked = scenes.settled(four(*asked), asked)
     asked[0] = dataclasses.replace(asked[0], ports=WEB | TLS)
     answer = four(*asked)
-    assert scenes.assigned(answer, "a") == ["192.0.2.1"]
-    assert scenes.assigned(answer, "b") == ["192.0.2.2"]
+    assert scenes.assigned(answer, "a") == ["192.0.2.2"]
+    assert scenes.assigned(answer, "b") == ["192.0.2.1"]
 
 
 def test_shared_and_own_addresses_of_a_service_sit_on_different_nodes():

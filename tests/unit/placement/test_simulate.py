@@ -5,6 +5,7 @@ import pytest
 
 from app.placement import __main__ as program
 from app.placement import simulate
+from contract import pool
 
 
 def rows(*script: str) -> list[simulate.Row]:
@@ -54,11 +55,24 @@ def test_all_nodes_failed_leaves_nothing_held():
         ("add other many", "a count is a number or auto, not many"),
         ("count none 2", "there is no Service none"),
         ("delete none", "there is no Service none"),
+        ("add s' 3", '"add s\' 3" opens a quote and does not close it'),
+        ("add s 3\\", "ends in a backslash"),
     ],
 )
 def test_an_impossible_event_is_named(event, complaint):
     with pytest.raises(simulate.ScriptError, match=complaint):
         rows("join a b", "add web 2", event)
+
+
+@pytest.mark.parametrize(
+    ("entries", "addresses"),
+    [(["2001:db8::/120"], 3), (["10.0.0.0/24"], 3), (["10.0.0.0/24", "2001:db8::/120"], 6)],
+)
+def test_a_service_has_so_many_addresses_of_each_family_of_the_pool(entries, addresses):
+    simulation = simulate.Simulation(pool.Pool.parse(entries))
+    *_, added, changed = simulate.run(["join a b c", "add web 3", "count web 2"], simulation)
+    assert (added.addresses, changed.addresses) == (addresses, addresses * 2 // 3)
+    assert sum(simulation.held.values()) == changed.addresses
 
 
 def test_the_program_prints_a_table(capsys):
@@ -77,6 +91,7 @@ def test_the_program_writes_json(capsys, tmp_path):
     assert [row["event"] for row in answer["rows"]] == ["join a b  # two nodes", "add web auto"]
 
 
-def test_the_program_says_what_is_wrong(capsys):
-    assert program.main(["simulate", "--pool", "10.0.0.0/33"]) == 1
-    assert "10.0.0.0/33" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--pool", "10.0.0.0/33"), ("--do", "add s' 3")])
+def test_the_program_says_what_is_wrong(capsys, option, value):
+    assert program.main(["simulate", option, value]) == 1
+    assert value in capsys.readouterr().err
