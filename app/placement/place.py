@@ -34,10 +34,11 @@ def _lists(memory: units.Memory) -> list[tuple[tuple[str, ...], int]]:
     ordered = stand_ins.order(memory, preferred.prefer(memory))
     lists: list[tuple[tuple[str, ...], int]] = []
     for unit, numbers in zip(memory.units, ordered, strict=True):
-        if unit.agreed and numbers == unit.listed and len(numbers) == len(unit.names):
-            lists.append((unit.names, unit.version))
+        if numbers == unit.listed and len(numbers) == len(unit.names):
+            nodes = unit.names
         else:
-            lists.append((tuple([memory.names[n] for n in numbers]), unit.version + 1))
+            nodes = tuple([memory.names[n] for n in numbers])
+        lists.append((nodes, unit.version + (nodes != unit.latest)))
     return lists
 
 

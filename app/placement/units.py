@@ -19,8 +19,8 @@ class Unit:
 
     `groups` are the Services and families that have it, more than one if it is shared. `listed`
     are the members among `names`, the list that its oldest child carries; `displaced` is true if
-    the preferred one is a member no longer. `agreed` is false if its children carry different
-    lists; `version` is the highest of theirs, 0 without any.
+    the preferred one is a member no longer. `version` is the highest of its children's, 0 without
+    any, and `latest` the list that all of that version carry; None if they differ.
     """
 
     address: Address
@@ -29,7 +29,7 @@ class Unit:
     listed: tuple[int, ...] = ()
     displaced: bool = False
     version: int = 0
-    agreed: bool = True
+    latest: tuple[str, ...] | None = None
 
     @property
     def home(self) -> int | None:
@@ -112,7 +112,8 @@ def _remember(unit: Unit, held: list[model.Held], numbers: Mapping[str, int]) ->
     unit.listed = tuple(dict.fromkeys([numbers[n] for n in unit.names if n in numbers]))
     unit.displaced = bool(unit.names) and unit.names[0] not in numbers
     unit.version = max([child.list_version for child in held])
-    unit.agreed = len({(child.nodes, child.list_version) for child in held}) == 1
+    latest = {child.nodes for child in held if child.list_version == unit.version}
+    unit.latest = latest.pop() if len(latest) == 1 else None
 
 
 def _digest(uid: str, node: str) -> bytes:

@@ -6,6 +6,8 @@ import ipaddress
 import itertools
 from typing import Any
 
+import pytest
+
 from app.placement import addresses, model
 from contract.pool import Pool
 from tests.unit.placement import scenes
@@ -17,7 +19,7 @@ TLS = frozenset({("TCP", 443)})
 QUIC = frozenset({("UDP", 443)})
 
 
-def four(*asked: model.Wish, nodes: int = 3, **more) -> model.Placement:
+def four(*asked: model.Wish, nodes: int | list[str] = 3, **more) -> model.Placement:
     return scenes.decide(scenes.balancer(nodes, FOUR, **more), asked)
 
 
@@ -184,6 +186,18 @@ def test_when_ports_begin_to_collide_the_service_that_has_changed_gets_another()
     answer = four(*asked)
     assert scenes.assigned(answer, "a") == ["192.0.2.2"]
     assert scenes.assigned(answer, "b") == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize("stuck", [0, 1])
+def test_a_child_that_cannot_be_written_raises_no_version_again_and_again(stuck):
+    asked = settled(sharing("a", WEB, created=0.0), sharing("b", TLS, created=1.0))
+    before = asked[stuck].held
+    versions = []
+    for _ in range(4):
+        asked = scenes.settled(four(*asked, nodes=["n1", "n2"]), asked)
+        versions.append(asked[1 - stuck].held[0].list_version)
+        asked[stuck] = dataclasses.replace(asked[stuck], held=before)
+    assert len(set(versions[1:])) == 1
 
 
 def test_shared_and_own_addresses_of_a_service_sit_on_different_nodes():
