@@ -67,7 +67,7 @@ class Ask:
 
 def balancer_of(annotations: Mapping[str, str], keys: Keys) -> str | None:
     """Return the balancer that is named, unjudged; None where none is."""
-    return next((annotations[key] for key in keys.balancer if key in annotations), None)
+    return annotations.get(written(annotations, keys.balancer))
 
 
 def written(annotations: Mapping[str, str], keys: tuple[str, ...]) -> str:

@@ -98,12 +98,11 @@ def _unreadable(seen: picture.Picture) -> str:
 @_spoken.register
 def _(shortfall: model.PoolExhausted, seen: picture.Picture) -> Verdict:
     balancer = seen.balancer
-    total = balancer.addresses.size(shortfall.version) if balancer.addresses is not None else 0
     addresses = "address" if shortfall.missing == 1 else "addresses"
     missing = f"{shortfall.missing} IPv{shortfall.version} {addresses} missing, since "
     if unreadable := _unreadable(seen):
         return _no(AssignedReason.POOL_EXHAUSTED, missing + unreadable)
-    if total:
+    if balancer.addresses is not None and balancer.addresses.size(shortfall.version):
         why = f"no IPv{shortfall.version} address of balancer {balancer.name} is free"
     else:
         why = f"the pool of balancer {balancer.name} has no IPv{shortfall.version} addresses"

@@ -4,7 +4,7 @@
 import dataclasses
 import datetime as dt
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app import conditions
@@ -76,7 +76,7 @@ def decide(
         shown = _Shown(verdict=_foreign_status(service, balancer, foreign, note, standing))
     else:
         shown = _show(service, balancer, manifest, having, related, now=now)
-    leaving = _is_leaving(label, balancer, shown, siblings.balancers(service, related), standing)
+    leaving = label != balancer and _is_leaving(label, service, shown, related, standing)
     return _answer({} if leaving else _mirrored(label, balancer), status, shown, now=now)
 
 
@@ -290,20 +290,19 @@ def _left_s(since: float, wait_s: float, now: dt.datetime) -> float:
 
 def _is_leaving(
     label: str | None,
-    balancer: str,
+    service: user.UserService,
     shown: _Shown,
-    owners: Collection[str],
+    related: siblings.Related,
     standing: Sequence[conditions.Condition],
 ) -> bool:
-    """Whether the balancer that the label names has children still that it has to let go of.
+    """Whether the balancer that the label still names has children that it has to let go of.
 
     While it sees that the Service is another's it does so at once; of a Service that it does not
     see it keeps them for a while, and with them the names of those that the other is to create.
     Where it does not let go though, its label does not stay for ever.
     """
     return (
-        label != balancer
-        and label in owners
+        label in siblings.balancers(service, related)
         and conditions.find(standing, names.ASSIGNED_CONDITION) is not None
         and (shown.verdict is None or shown.verdict.reason != AssignedReason.BALANCER_NOT_FOUND)
     )

@@ -69,14 +69,15 @@ def lived_in(world):
 
 # Shrinking a world takes minutes and tells nothing that the failing one does not.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-
-
-@settings(
+in_many_orders = settings(
     max_examples=30,
     deadline=None,
     phases=PHASES,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+@in_many_orders
 @given(seed=st.integers(0, 2**32))
 def test_the_same_request_in_any_order_gets_the_same_bytes(lived_in, seed):
     order = random.Random(seed)
@@ -92,12 +93,7 @@ def test_the_same_request_in_any_order_gets_the_same_bytes(lived_in, seed):
         assert_the_same_in_any_order(world.hooks, path, body, order)
 
 
-@settings(
-    max_examples=30,
-    deadline=None,
-    phases=PHASES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@in_many_orders
 @given(seed=st.integers(0, 2**32))
 def test_a_recorded_request_in_any_order_gets_the_same_bytes(hooks, seed):
     order = random.Random(seed)
