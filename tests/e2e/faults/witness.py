@@ -13,6 +13,7 @@ epoch at which the first and the last of a run were asked.
 """
 
 import argparse
+import errno
 import ipaddress
 import itertools
 import json
@@ -142,19 +143,35 @@ def tell(records: dict[Address, Record]) -> None:
     say({"now": now})
 
 
+def ask(wire: socket.socket, address: Address, record: Record) -> None:
+    """Send the next question for an address; where the machine's queue is full it is not asked."""
+    try:
+        wire.send(question(address, len(record.asked) % NUMBERS))
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:
+            raise
+        return
+    record.asked.append(time.time())
+    record.answers.append(set())
+
+
 def main(addresses: list[str], every_s: float) -> None:
-    """Ask until standard input ends."""
+    """Ask until standard input ends.
+
+    One address after the other, evenly over the time: a hundred questions at once, each of which
+    the switch floods, would fill the queue that all machines of the lab receive by.
+    """
     wire = open_wire()
     records = {ipaddress.ip_address(address): Record() for address in addresses}
+    turns = itertools.cycle(records.items())
+    each_s = every_s / len(records)
     due = tell_due = time.monotonic()
     while True:
         now = time.monotonic()
-        if now >= due:
-            due = max(due + every_s, now)
-            for address, record in records.items():
-                wire.send(question(address, len(record.asked) % NUMBERS))
-                record.asked.append(time.time())
-                record.answers.append(set())
+        due = max(due, now - every_s)
+        while due <= now:
+            ask(wire, *next(turns))
+            due += each_s
         if now >= tell_due:
             tell_due = now + TELL_EVERY_S
             tell(records)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
+import errno
 import ipaddress
+import os
+import socket
 
+import pytest
 from scapy.layers import inet6, l2
 
 from tests.e2e.faults import wire, witness
@@ -42,6 +46,30 @@ def test_what_is_for_others_or_no_answer_is_not_taken_for_one() -> None:
     assert witness.answer(bytes(other)) is None
     real = l2.Ether(src=HOLDER, dst=OURS) / l2.ARP(op=2, psrc=str(V4), pdst="10.77.0.100")
     assert witness.answer(bytes(real)) is None
+
+
+class Wire(socket.socket):
+    """A socket whose sends meet these errors, one after the other; 0 is none."""
+
+    def __init__(self, *refusals: int) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._refusals = iter(refusals)
+
+    def send(self, frame: bytes, flags: int = 0, /) -> int:  # type: ignore[override]
+        if number := next(self._refusals):
+            raise OSError(number, os.strerror(number))
+        return len(frame)
+
+
+def test_a_question_that_finds_the_queue_full_is_not_asked_and_another_error_is_raised() -> None:
+    record = witness.Record()
+    with Wire(0, errno.ENOBUFS, 0, errno.ENETDOWN) as wire:
+        for _ in range(3):
+            witness.ask(wire, V4, record)
+        assert (len(record.asked), record.answers) == (2, [set(), set()])
+        with pytest.raises(OSError, match="down"):
+            witness.ask(wire, V4, record)
+        assert len(record.asked) == 2
 
 
 def test_questions_that_the_same_macs_answered_make_a_run() -> None:
