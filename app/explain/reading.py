@@ -51,9 +51,14 @@ class Balancer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Service:
-    """A user's Service, the conditions that stand on it, and whether its label mirrors ours."""
+    """A user's Service, the conditions that stand on it, and whether its label mirrors ours.
+
+    The keys are those by which it names a count and addresses, ours or aliases.
+    """
 
     user: user.UserService
+    ip_count_key: str
+    addresses_key: str
     labelled: bool
     conditions: tuple[Mapping[str, Any], ...]
 
@@ -181,7 +186,15 @@ class _Reader:
         notes = metadata.get("annotations") or {}
         named = annotations.balancer_of(notes, self._keys) is not None
         if named or labelled or conditions.find(standing, names.ASSIGNED_CONDITION):
-            self.services.append(Service(user.read(manifest, self._keys), labelled, standing))
+            self.services.append(
+                Service(
+                    user=user.read(manifest, self._keys),
+                    ip_count_key=annotations.written(notes, self._keys.ip_count),
+                    addresses_key=annotations.written(notes, self._keys.addresses),
+                    labelled=labelled,
+                    conditions=standing,
+                )
+            )
 
 
 def _shaped(shape: pydantic.TypeAdapter[_Shape], manifest: Any) -> _Shape:

@@ -25,7 +25,8 @@ class Surroundings:
     """What a Service is judged by.
 
     `members` are its balancer's nodes, by the selector; it and `nodes` are None where nodes may
-    not be seen.
+    not be seen. `sharers` are the Services that share an address with it, and `apart` those with
+    its sharing key that may not.
     """
 
     balancer: reading.Balancer | None
@@ -35,6 +36,7 @@ class Surroundings:
     note: Verdict | None
     moves: tuple[model.Move, ...]
     sharers: Mapping[pool.Address, tuple[str, ...]]
+    apart: tuple[str, ...]
     keys: annotations.Keys
 
 
@@ -100,7 +102,7 @@ def condition(standing: conditions.Condition) -> model.Condition:
 def _asked(service: reading.Service, around: Surroundings) -> tuple[str, str]:
     ask, balancer = service.user.ask, around.balancer
     if ask is not None and ask.ip_count is not None:
-        return count_text(ask.ip_count), f"annotation {around.keys.ip_count[0]}"
+        return count_text(ask.ip_count), f"annotation {service.ip_count_key}"
     if ask is not None and balancer is not None:
         return count_text(balancer.spec.ip_count), f"ipCount of balancer {balancer.spec.name}"
     return "", ""
@@ -228,6 +230,7 @@ def _sentences(case: _Case, state: model.ServiceState) -> Iterable[str]:
     if case.verdict is not None:
         yield f"What is missing ({case.verdict.reason}): {case.verdict.message}."
     yield from _sources(case)
+    yield from _apart(case)
     for one in case.addresses:
         yield f"{one.address}: {one.why}."
     yield from _around(case)
@@ -260,7 +263,7 @@ def _sources(case: _Case) -> Iterable[str]:
     named = {one.address for one in case.has} & set(ask.addresses if ask is not None else ())
     if named:
         listed = ", ".join(str(one.address) for one in case.has if one.address in named)
-        yield f"{listed}: requested by the annotation {case.around.keys.addresses[0]}."
+        yield f"{listed}: requested by the annotation {case.service.addresses_key}."
     if len(named) < len(case.has):
         yield (
             "What was not requested was given when it was the lowest free address, or was in the "
@@ -270,6 +273,16 @@ def _sources(case: _Case) -> Iterable[str]:
         if sharers := case.around.sharers.get(one.address, ()):
             key = ask.sharing_key if ask is not None else None
             yield f"{one.address} is shared with {', '.join(sharers)} (sharing key {key})."
+
+
+def _apart(case: _Case) -> Iterable[str]:
+    user, apart = case.service.user, case.around.apart
+    if user.ask is not None and apart:
+        yield (
+            f"It shares no address with {', '.join(apart)} under sharing key "
+            f"{user.ask.sharing_key}: Services share if externalTrafficPolicy is Cluster for all "
+            "of them, or Local and the selector the same."
+        )
 
 
 def _around(case: _Case) -> Iterable[str]:

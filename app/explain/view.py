@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from app import annotations, conditions
 from app.explain import addresses, model, nodes, reading, services
+from app.service import user
 from contract import names, pool
 
 _DEFAULT_KEYS = annotations.Keys()
@@ -35,6 +36,10 @@ class _Cluster:
             for one in siblings:
                 sharer = f"{one.child.namespace}/{one.child.service}"
                 self._sharers.setdefault(one.child.address, []).append(sharer)
+        self._namesakes: dict[tuple[str, str | None, str], list[user.UserService]] = {}
+        for service in read.services:
+            if named := _sharing_name(service.user):
+                self._namesakes.setdefault(named, []).append(service.user)
         self._nodes_seen = read.nodes or {}
         self._members = {
             name: tuple(
@@ -61,11 +66,10 @@ class _Cluster:
         )
 
     def _service(self, service: reading.Service) -> model.ServiceView:
-        user = service.user
-        name = user.balancer or ""
+        here = service.user
+        name = here.balancer or ""
         balancer = self._read.balancers.get(name)
-        here = f"{user.namespace}/{user.name}"
-        children = self._read.children.get((user.namespace, user.uid), ())
+        children = self._read.children.get((here.namespace, here.uid), ())
         return services.view(
             service,
             services.Surroundings(
@@ -73,16 +77,27 @@ class _Cluster:
                 members=self._members.get(name, ()) if self._read.nodes is not None else None,
                 nodes=self._read.nodes,
                 children=children,
-                note=self._read.notes.get((user.namespace, user.uid)),
-                moves=tuple(self._moves.get((user.namespace, user.name), ())),
+                note=self._read.notes.get((here.namespace, here.uid)),
+                moves=tuple(self._moves.get((here.namespace, here.name), ())),
                 sharers={
                     one.child.address: tuple(
-                        other for other in self._sharers[one.child.address] if other != here
+                        other for other in self._sharers[one.child.address] if other != str(here)
                     )
                     for one in children
                 },
+                apart=self._apart(here),
                 keys=self._keys,
             ),
+        )
+
+    def _apart(self, here: user.UserService) -> tuple[str, ...]:
+        """Return the Services that name the sharing key of this one and may not share with it."""
+        named = _sharing_name(here)
+        return tuple(
+            str(other)
+            for other in (self._namesakes[named] if named else ())
+            if other is not here
+            and (other.sharing_key is None or other.sharing_key != here.sharing_key)
         )
 
     def _ownerless(self, found: Iterable[model.ServiceView]) -> list[model.AddressView]:
@@ -147,6 +162,13 @@ class _Cluster:
             counted = dataclasses.replace(shown_node, desired=desired[name], held=held[name])
             found.append(counted)
         return tuple(found)
+
+
+def _sharing_name(service: user.UserService) -> tuple[str, str | None, str] | None:
+    """Return what a Service and those it would share with have in common; None if it would not."""
+    if service.ask is None or service.ask.sharing_key is None:
+        return None
+    return service.namespace, service.balancer, service.ask.sharing_key
 
 
 def _is_member(node: nodes.Node, balancer: reading.Balancer) -> bool:

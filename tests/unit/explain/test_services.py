@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from app import conditions
+from app import annotations, conditions
 from app.explain import model, reading, services, view
 from contract import names
 from contract.names import AnnouncedReason, AssignedReason
 from tests.unit.explain import scenes
+
+LOCAL: scenes.Json = {"externalTrafficPolicy": "Local", "selector": {"app": "web"}}
 
 
 def explained(*manifests: scenes.Json, **objects: Any) -> model.ServiceView:
@@ -176,6 +178,43 @@ def test_requested_and_shared_addresses_are_named_as_such():
     assert "192.0.2.10: requested by the annotation l2lb.io/addresses" in told
     assert "192.0.2.10 is shared with shop/api (sharing key edge)" in told
     assert [str(address) for address in found.requested] == ["192.0.2.10"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "apart"),
+    [
+        ({}, {}, False),
+        ({}, {"externalTrafficPolicy": "Local"}, True),
+        ({"externalTrafficPolicy": "Local"}, {"externalTrafficPolicy": "Local"}, True),
+        (LOCAL, LOCAL, False),
+        (LOCAL, LOCAL | {"selector": {"app": "api"}}, True),
+    ],
+)
+def test_services_that_their_traffic_policy_keeps_apart_are_named(
+    ours: scenes.Json, theirs: scenes.Json, *, apart: bool
+) -> None:
+    note = {names.SERVICE_SHARING_KEY: "edge"}
+    web = scenes.service(notes=note, verdict=scenes.ASSIGNED, **ours)
+    api = scenes.service("api", notes=note, verdict=scenes.ASSIGNED, **theirs)
+    other = scenes.service("other", notes={names.SERVICE_SHARING_KEY: "inner"})
+    told = " ".join(explained(web, api, other).sentences)
+    assert ("shares no address with shop/api under sharing key edge" in told) == apart
+    assert "shop/other" not in told
+
+
+def test_count_and_addresses_are_named_by_the_keys_that_the_user_wrote():
+    service = scenes.service(count=None, notes={"old/count": "2", "old/ips": "192.0.2.10"})
+    found = view.explain_service(
+        reading.Objects(
+            balancers=[scenes.balancer()], services=[service, scenes.child_of()], nodes=[]
+        ),
+        "shop",
+        "web",
+        keys=annotations.Keys.of(aliases={"old/count": "ip-count", "old/ips": "addresses"}),
+    )
+    assert found is not None
+    assert (found.asked, found.asked_by) == ("2", "annotation old/count")
+    assert "requested by the annotation old/ips" in " ".join(found.sentences)
 
 
 def test_a_status_that_lists_something_else_is_named():
