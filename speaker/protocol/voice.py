@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from typing import TYPE_CHECKING
@@ -59,6 +60,7 @@ class Voice:
         self._peers = peers
         self._announced_interval_s = self.interval_s
         self._beats_until_longer = 0
+        self._stalled_at: collections.deque[float] = collections.deque(maxlen=const.STALLS_COUNTED)
         self._claim_number = 0
         self._claim_room = const.CLAIM_PART_BYTES
         self._claim_parts = claimset.pack({}, self._claim_room)
@@ -88,7 +90,10 @@ class Voice:
     def scheduled_beat(self, now: float) -> list[SendHeartbeat]:
         """Beat on time, and repeat with it what may have been lost or is missing."""
         late = now - self.next_beat_at
-        self._adapt_interval()
+        usual_s = self._usual_interval_s()
+        if late >= (const.DEAD_AFTER_INTERVALS - 1) * usual_s:
+            self._stalled_at.append(now)
+        self._adapt_interval(usual_s, now)
         # What is late catches up; what is early approaches those with whom it beats together.
         earlier = min(max(0.0, -late), const.EARLIER_INTERVALS * self.interval_s)
         due = now if late >= self.interval_s else self.next_beat_at
@@ -219,10 +224,16 @@ class Voice:
                 return ours
         return self._codec.key_ids[0]
 
-    def _adapt_interval(self) -> None:
+    def _usual_interval_s(self) -> float:
+        """Return the interval of a group of this size."""
         base = self._own.base_interval_s
         steps = math.ceil(len(self._peers.alive()) * const.INTERVAL_PER_PEER_S / base - 1e-9)
-        wanted = min(max(1, steps) * base, max(base, const.INTERVAL_MAX_S))
+        return max(1, steps) * base
+
+    def _adapt_interval(self, usual_s: float, now: float) -> None:
+        stalls = sum(now - at < const.STARVED_FOR_S for at in self._stalled_at)
+        wanted = usual_s * 2 ** max(0, stalls - 1)
+        wanted = min(wanted, max(self._own.base_interval_s, const.INTERVAL_MAX_S))
         if wanted <= self.interval_s:
             self.interval_s = self._announced_interval_s = wanted
         elif wanted != self._announced_interval_s:

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """How long a wrong state may last after the last change from outside, in seconds."""
+    """How long a wrong state may last after the last change from outside, in seconds.
 
-    two_holders_s: float = 0.5
+    0.75 s of each are for a node that was starved lately: it is dead after 1 s instead of 0.25.
+    """
+
+    two_holders_s: float = 1.25
     # An unheard node that is listed earlier is waited for, for 1 s; then a candidate in its cold
     # start, or whose probe is answered, is passed over after 1 s; then we probe.
-    no_holder_s: float = 2.4
+    no_holder_s: float = 3.15
     # A speaker younger than this on a segment is still in its cold start and owes nothing yet.
     candidate_age_s: float = 4.0
 
 
 LOSSLESS = Bounds()
-LOSSY = Bounds(two_holders_s=2.0, no_holder_s=2.8)
+LOSSY = Bounds(two_holders_s=2.75, no_holder_s=3.55)
 
 
 class Monitor:

@@ -73,6 +73,7 @@ class Node:
         self.answers: dict[events.Address, bytes] = {}
         self.answered_by_holder_on: Node | None = None
         self._rivals: dict[tuple[str, events.Address], set[bytes]] = {}  # of probes under way
+        self._ended: list[events.Probed] = []  # while it stood still
 
     @property
     def running(self) -> bool:
@@ -100,6 +101,7 @@ class Node:
         self.left = self.leaving = False
         self.open_since = dict.fromkeys(world.networks, math.inf)
         self.inbox.clear()
+        self._ended.clear()
         self._wake_at = math.inf
         self._open()
         world.moved("start")
@@ -133,6 +135,8 @@ class Node:
         if self.core is None:
             return
         self._guard()
+        self.tell(*self._ended)
+        self._ended.clear()
         self._drain()
         self.tell(
             self.interfaces,
@@ -276,8 +280,11 @@ class Node:
             if other is not self and holds and reached:
                 answer = other.mac
         rivals = self._rivals.pop((interface, probed), set())
-        if self.running:
-            self.tell(events.Probed(interface, {probed: answer}, {probed: rivals}))
+        ended = events.Probed(interface, {probed: answer}, {probed: rivals})
+        if self.paused:
+            self._ended.append(ended)
+        else:
+            self.tell(ended)
 
     def _reaches(self, other: Node, interface: str) -> bool:
         ways = {(self.name, other.name), (other.name, self.name)}

@@ -199,6 +199,47 @@ def test_a_stall_shorter_than_the_dead_interval_changes_nothing():
     assert not world.deaths
 
 
+def starve(world: World, name: str, *, times: int, for_s: float = 0.3) -> None:
+    for _ in range(times):
+        world.nodes[name].pause()
+        world.run(for_s)
+        world.nodes[name].resume()
+        world.run(3.0)
+
+
+@pytest.mark.parametrize(
+    ("stalls", "calm_s", "dead_after_s"),
+    [(0, 0.0, 0.25), (1, 0.0, 0.25), (2, 0.0, 0.5), (3, 0.0, 1.0), (9, 0.0, 1.0), (9, 60.0, 0.25)],
+)
+def test_a_node_that_was_starved_lately_is_waited_for_longer(
+    stalls: int, calm_s: float, dead_after_s: float
+) -> None:
+    world = group("abc")
+    starve(world, "a", times=stalls)
+    world.run(calm_s)
+    world.deaths.clear()
+    world.nodes["a"].kill()
+    killed_at = world.now
+    world.run(2.0)
+    assert {node for _, _, node in world.deaths} == {"a"}
+    for died_at, _, _ in world.deaths:
+        # Its last beat was up to an interval before.
+        assert 0.8 * dead_after_s <= died_at - killed_at <= dead_after_s + 0.01
+
+
+def test_stalls_that_go_on_move_nothing_any_more():
+    world = World("abc")
+    world.start([listed(1, *"abc", failback_delay_s=1.0)])
+    world.run(5.0)
+    starve(world, "a", times=3)
+    world.deaths.clear()
+    world.log.clear()
+    starve(world, "a", times=60, for_s=0.7)
+    assert not world.deaths
+    assert not world.log
+    assert world.holders(X) == ["a"]
+
+
 def test_timers_that_fire_a_tenth_of_a_second_late_kill_nobody():
     world = group("abcde")
     for node in world.nodes.values():
