@@ -123,10 +123,15 @@ class Metrics:
         self.peer_changes = Counter(
             "peer_changes_total", "Peers that came (up) or went.", "interface", "cause"
         )
+        self.interval = Gauge(
+            "heartbeat_interval_seconds",
+            "Between our own heartbeats: longer in a large group, and after stalls.",
+            "interface",
+        )
         self.late = Histogram(
             "heartbeat_late_seconds",
             "How late our own heartbeats and deaths were seen to, after the time for it.",
-            bounds=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25),
+            bounds=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.5, 1.0),
         )
         self.silences = Histogram(
             "peer_silence_seconds",
@@ -180,7 +185,7 @@ class Metrics:
         """The gauges whose series come and go with what is believed."""
         return (
             *(self.held, self.unannounced, self.blocked),
-            *(self.peers, self.deaf, self.alone, self.keys),
+            *(self.peers, self.deaf, self.alone, self.interval, self.keys),
         )
 
     def start(self, interface: str) -> None:

@@ -60,6 +60,7 @@ def _metrics(speaker: "daemon.Daemon") -> str:
         counted.peers.set(name, total=0)
         counted.deaf.set(name, total=0)
         counted.alone.set(name, total=name in speaker.observed.alone)
+        counted.interval.set(name, total=speaker.driver.core.interval_s(name))
         counted.start(name)
         counted.unsent.set(name, "heartbeat", total=segment.heartbeats.unsent)
         counted.queue_full.set(name, "heartbeat", total=segment.heartbeats.dropped())

@@ -108,6 +108,11 @@ class Core:
         segment = self._segments.get(interface)
         return 0 if segment is None else segment.count_peers()
 
+    def interval_s(self, interface: str) -> float:
+        """Return the seconds between our heartbeats on an interface; 0 where there are none."""
+        segment = self._segments.get(interface)
+        return 0.0 if segment is None else segment.interval_s
+
     def peers(self, now: float) -> tuple[PeerView, ...]:
         """Show whom this speaker knows, on all interfaces."""
         return tuple(peer for each in self._segments.values() for peer in each.view_peers(now))

@@ -73,6 +73,11 @@ class Segment:
         return self._voice.spoke_at + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
 
     @property
+    def interval_s(self) -> float:
+        """Seconds between our heartbeats."""
+        return self._voice.interval_s
+
+    @property
     def is_empty(self) -> bool:
         """Whether no list names this node here and nothing is held."""
         return not self._contests

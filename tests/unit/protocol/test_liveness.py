@@ -232,6 +232,9 @@ def test_stalls_that_go_on_move_nothing_any_more():
     world.start([listed(1, *"abc", failback_delay_s=1.0)])
     world.run(5.0)
     starve(world, "a", times=3)
+    core = world.nodes["a"].core
+    assert core is not None
+    assert core.interval_s("eth0") == 4 * const.INTERVAL_S
     world.deaths.clear()
     world.log.clear()
     starve(world, "a", times=60, for_s=0.7)

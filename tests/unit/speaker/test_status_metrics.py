@@ -68,7 +68,11 @@ class Speaker:
         self.observed = types.SimpleNamespace(refused=[], nowhere=frozenset(), alone=set())
         self.heard_at: dict[str, float] = {}
         self.notices = types.SimpleNamespace(lost=0)
-        core = types.SimpleNamespace(view=lambda _: self.view, counters=collections.Counter())
+        core = types.SimpleNamespace(
+            view=lambda _: self.view,
+            counters=collections.Counter(),
+            interval_s={"eth0": 0.05, "eth1": 0.2}.__getitem__,
+        )
         self.driver = types.SimpleNamespace(core=core, segments={})
 
     def samples(self) -> dict[str, float]:
@@ -107,6 +111,7 @@ def test_what_is_believed_is_counted_by_interface(speaker: Speaker) -> None:
     for name, on_eth0, on_eth1 in (
         ("held_addresses", 2, 0),
         ("unannounced_addresses", 1, 0),
+        ("heartbeat_interval_seconds", 0.05, 0.2),
         ("peers", 2, 0),
         ("deaf_peers", 1, 0),
         ("alone", 0, 1),
