@@ -139,6 +139,7 @@ class Trial:
         ):
             if wrong := until_right(self.stage, seen, beside).wrong:
                 raise AssertionError(f"before the fault: {wrong}")
+            seen.until_usual()
             held = {one.address: one.nodes[0] for one in self.stage.children()}
             hurt = {held[addresses[0]]} if hurts is None else set(hurts)
             for address in addresses:

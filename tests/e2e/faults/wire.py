@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from lab import client, errors, inside, network
+from speaker.protocol import const
 from tests.e2e.faults import witness
 
 Json = dict[str, Any]
+USUAL_WITHIN_S = 2 * const.STARVED_FOR_S
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Wire:
         self._every_s = every_s
         self._changed = threading.Condition()
         self._now: Mapping[str, frozenset[str]] = {}
+        self._interval_s = 0.0
         self._seen: Mapping[str, Seen] = {}
 
     def now(self) -> Mapping[str, frozenset[str]]:
@@ -92,6 +95,18 @@ class Wire:
                     f"{ {address: sorted(macs) for address, macs in self._now.items()} }"
                 )
 
+    def until_usual(self, within_s: float = USUAL_WITHIN_S) -> None:
+        """Wait until no speaker beats more rarely than usual; raises TimeoutError.
+
+        One that was starved lately does, and dies later: the machine's doing, and not a fault's.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._interval_s <= const.INTERVAL_S, within_s):
+                raise TimeoutError(
+                    f"for {within_s:g} s a speaker beat each {self._interval_s:g} s, as one does "
+                    "that is starved of its processor again and again"
+                )
+
     @property
     def seen(self) -> Mapping[str, Seen]:
         """All that was seen of each address, once the witness has ended."""
@@ -104,6 +119,7 @@ class Wire:
             with self._changed:
                 if "now" in document:
                     self._now = {a: frozenset(macs) for a, macs in document["now"].items()}
+                    self._interval_s = document["beats_ms"] / 1000
                 else:
                     self._seen = {a: self._of(runs) for a, runs in document["seen"].items()}
                 self._changed.notify_all()

@@ -6,7 +6,8 @@ of the client, behind the client's port, with a MAC of its own: the client's ker
 from the answers. The sender's address of each question is its number, which an answer repeats, so
 that two answers to one question are told from the answers to two, however busy the machine is.
 
-A line ``{"now": {ADDRESS: [MAC, ...]}}`` goes out ten times a second: who answered lately. When
+A line ``{"now": {ADDRESS: [MAC, ...]}, "beats_ms": INTERVAL}`` goes out ten times a second: who
+answered lately, and the longest interval that a speaker's heartbeat named lately. When
 standard input ends the last line is ``{"seen": {ADDRESS: [[FIRST, LAST, COUNT, [MAC, ...]]]}}``:
 the runs of questions, in order, that the same MACs answered, with the times in seconds since the
 epoch at which the first and the last of a run were asked.
@@ -34,6 +35,8 @@ SETTLED_S = 1.0  # the last questions may lack their answers: they are left out
 NUMBERS = 1 << 16
 
 ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+HEARTBEAT = bytes.fromhex("88b5") + b"L2LB"
+BEATS_LATELY_S = 1.0  # the longest interval
 ARP_REQUEST, ARP_REPLY = bytes.fromhex("08060001080006040001"), b"\x00\x02"
 SENDERS_V4 = int(ipaddress.IPv4Address("198.18.0.0"))  # RFC 2544: nobody's
 SENDERS_V6 = int(ipaddress.IPv6Address("fd77::198:18:0:0"))  # on link, so that it is answered
@@ -42,6 +45,7 @@ SOURCE_LINK_ADDRESS, TARGET_LINK_ADDRESS = b"\x01\x01", b"\x02\x01"
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Beats = dict[bytes, tuple[float, int]]  # MAC -> when it last beat, and the interval that it named
 
 
 @dataclass(slots=True)
@@ -98,6 +102,11 @@ def answer(frame: bytes) -> tuple[Address, int, str] | None:
     return None
 
 
+def interval_ms(frame: bytes) -> int | None:
+    """Return the interval that a heartbeat names; None for any other frame."""
+    return int.from_bytes(frame[50:52], "big") if frame[12:18] == HEARTBEAT else None
+
+
 def open_wire() -> socket.socket:
     """Return a socket that gets every frame of the port, whoever it is for."""
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
@@ -109,13 +118,16 @@ def open_wire() -> socket.socket:
     return wire
 
 
-def drain(wire: socket.socket, records: dict[Address, Record]) -> None:
-    """Take in all answers that have come."""
+def drain(wire: socket.socket, records: dict[Address, Record], beats: Beats) -> None:
+    """Take in all answers and heartbeats that have come."""
     while True:
         try:
             frame = wire.recv(128)
         except BlockingIOError:
             return
+        if (beat := interval_ms(frame)) is not None:
+            beats[frame[6:12]] = (time.time(), beat)
+            continue
         if (found := answer(frame)) is None or found[0] not in records:
             continue
         address, number, mac = found
@@ -133,14 +145,16 @@ def say(document: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def tell(records: dict[Address, Record]) -> None:
-    """Print who answered lately."""
-    since = time.time() - LATELY_S
+def tell(records: dict[Address, Record], beats: Beats) -> None:
+    """Print who answered lately, and how rarely a speaker beats."""
+    now_s = time.time()
+    since = now_s - LATELY_S
     now = {
         str(address): sorted({mac for at, mac in record.lately if at >= since})
         for address, record in records.items()
     }
-    say({"now": now})
+    lately = (ms for at, ms in beats.values() if at >= now_s - BEATS_LATELY_S)
+    say({"now": now, "beats_ms": max(lately, default=0)})
 
 
 def ask(wire: socket.socket, address: Address, record: Record) -> None:
@@ -163,6 +177,7 @@ def main(addresses: list[str], every_s: float) -> None:
     """
     wire = open_wire()
     records = {ipaddress.ip_address(address): Record() for address in addresses}
+    beats: Beats = {}
     turns = itertools.cycle(records.items())
     each_s = every_s / len(records)
     due = tell_due = time.monotonic()
@@ -174,10 +189,10 @@ def main(addresses: list[str], every_s: float) -> None:
             due += each_s
         if now >= tell_due:
             tell_due = now + TELL_EVERY_S
-            tell(records)
+            tell(records, beats)
         ready, _, _ = select.select([wire, sys.stdin], [], [], max(0, due - time.monotonic()))
         if wire in ready:
-            drain(wire, records)
+            drain(wire, records, beats)
         if sys.stdin in ready:
             break
     until = time.time() - SETTLED_S

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 import errno
+import io
 import ipaddress
 import os
 import socket
@@ -7,7 +8,9 @@ import socket
 import pytest
 from scapy.layers import inet6, l2
 
+from speaker.protocol import const
 from tests.e2e.faults import wire, witness
+from tests.simulator import world
 
 V4, V6 = ipaddress.IPv4Address("10.77.0.130"), ipaddress.IPv6Address("fd77::1001")
 HOLDER = "52:54:00:77:00:0b"
@@ -46,6 +49,26 @@ def test_what_is_for_others_or_no_answer_is_not_taken_for_one() -> None:
     assert witness.answer(bytes(other)) is None
     real = l2.Ether(src=HOLDER, dst=OURS) / l2.ARP(op=2, psrc=str(V4), pdst="10.77.0.100")
     assert witness.answer(bytes(real)) is None
+
+
+def test_a_heartbeat_tells_its_interval_and_no_other_frame_does() -> None:
+    speaker = world.World("ab")
+    speaker.start([world.listed(1, *"ab")])
+    speaker.run(1.0)
+    header = bytes(12) + const.ETHERTYPE.to_bytes(2)
+    assert witness.interval_ms(header + speaker.recorded[-1]) == 1000 * const.INTERVAL_S
+    assert witness.interval_ms(witness.question(V4, 1)) is None
+    assert witness.interval_ms(header + bytes(60)) is None
+
+
+def test_before_a_fault_a_speaker_that_beats_rarely_is_waited_for() -> None:
+    seen = wire.Wire(0.1)
+    lines = io.StringIO('{"now": {}, "beats_ms": 200}\n')
+    seen.read(lines)
+    with pytest.raises(TimeoutError, match=r"beat each 0\.2 s"):
+        seen.until_usual(within_s=0.0)
+    seen.read(io.StringIO('{"now": {}, "beats_ms": 50}\n'))
+    seen.until_usual(within_s=0.0)
 
 
 class Wire(socket.socket):
