@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an administrator changes on a balancer, and what becomes of its Services."""
 
+import collections
+import contextlib
 import uuid
 
 import pytest
@@ -100,6 +102,86 @@ def test_another_node_selector_moves_the_addresses_and_changes_none(user, balanc
         "all children list node-2 alone",
     )
     user.gets("web", block.v4(1), block.v4(2))
+
+
+def test_a_join_that_the_api_server_refuses_in_part_is_finished(lab, user, balancer):
+    label = f"test/{balancer.name}"
+    lab.kubectl("label", "node", "node-1", f"{label}=")
+    balancer.change(nodeSelector={label: "", "kubernetes.io/os": None})
+    try:
+        user.serve("web", count="10")
+        before = user.addresses("web", 10)
+        inside.until(lambda: spread(user) == [10], "node-1 has all addresses")
+        with refused(lab, user, preferring="node-2"):
+            lab.kubectl("label", "node", "node-2", f"{label}=")
+            inside.until(
+                lambda: any("node-2" in child.decode(item).nodes for item in user.children("web")),
+                "what is not refused is written",
+            )
+        inside.until(lambda: spread(user) == [5, 5], "node-2 has its share")
+        assert user.ingress("web") == before
+    finally:
+        lab.kubectl("label", "node", "--all", f"{label}-")
+
+
+def spread(user):
+    """How many children prefer each node that any does."""
+    nodes = [child.decode(item).nodes for item in user.children("web")]
+    return sorted(collections.Counter(listed[0] for listed in nodes if listed).values())
+
+
+@contextlib.contextmanager
+def refused(lab, user, *, preferring):
+    """Let the API server refuse that children with an odd number prefer a node, in one namespace.
+
+    It stands for what interrupts Metacontroller between two writes. The user's Service, of which
+    no other policy says this, is refused too: it shows when the policy is in force.
+    """
+    name = f"test-{user.namespace}"
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"]}
+    odd = "object.metadata.name.matches('(^web|[13579])$')"
+    nodes = f"object.metadata.?annotations[?'{names.CHILD_NODES}'].orValue('')"
+    prefers = f"{nodes}.startsWith('{preferring}')"
+    lab.apply(
+        api
+        | {
+            "kind": "ValidatingAdmissionPolicy",
+            "spec": {
+                "matchConstraints": {"resourceRules": [rule | {"resources": ["services"]}]},
+                "validations": [{"expression": f"!({odd} && {prefers})", "message": name}],
+            },
+        },
+        api
+        | {
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "spec": {
+                "policyName": name,
+                "validationActions": ["Deny"],
+                "matchResources": {
+                    "namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": user.namespace}
+                    }
+                },
+            },
+        },
+    )
+    try:
+        inside.until(lambda: is_refused(user, preferring, name), "the change is refused")
+        yield
+    finally:
+        lab.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", name)
+
+
+def is_refused(user, node, said):
+    try:
+        user.lab.kubectl(
+            *("annotate", "service", "web", "-n", user.namespace),
+            *("--dry-run=server", "--overwrite", f"{names.CHILD_NODES}={node}"),
+        )
+    except inside.CommandError as error:
+        return said in str(error)
+    return False
 
 
 def test_without_nodes_lists_stay_and_nothing_new_is_given(user, balancer, block):
