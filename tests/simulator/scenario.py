@@ -54,7 +54,7 @@ TROUBLES = (
 )
 
 
-STARVED_EVERY_S, STARVED_FOR_S = 0.7, 0.3
+STALL_EVERY_S, STALL_S = 0.7, 0.3
 SETTLED_S = 0.5  # a key is used once every peer has said that it accepts it
 
 
@@ -155,9 +155,9 @@ class Scenario:
     def _starve(self, node: worlds.Node) -> None:
         """Let it stand still until it beats more rarely, if nothing else happens to it."""
         for count in range(const.STALLS_COUNTED):
-            at = self.world.now + count * STARVED_EVERY_S
+            at = self.world.now + count * STALL_EVERY_S
             self.world.at(at, functools.partial(self._pause, node))
-            self.world.at(at + STARVED_FOR_S, functools.partial(self._resume, node))
+            self.world.at(at + STALL_S, functools.partial(self._resume, node))
 
     def _segment(self) -> str:
         names = sorted(self.world.networks)

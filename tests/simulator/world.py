@@ -57,6 +57,7 @@ class Node:
         self.mac = b"\x52\x54\x00" + number.to_bytes(3)
         self.core: Core | None = None
         self.paused = False
+        self.stalls = 0  # that have ended
         self.down: set[str] = set()
         self.refuses: set[str] = set()
         self.open_since = dict.fromkeys(world.networks, math.inf)
@@ -130,6 +131,7 @@ class Node:
 
     def resume(self) -> None:
         self.paused = False
+        self.stalls += 1
         self._open()
         self.world.moved("resume")
         if self.core is None:
