@@ -63,13 +63,15 @@ class Client:
         """Wait until port 80 of each address reaches a Pod, whichever node announces it.
 
         An address is answered as soon as it is known. That each node's kube-proxy sends it to
-        NAMESPACE/NAME, and that a Pod listens, is other programs' work, done in their own time.
+        NAMESPACE/NAME, and that a Pod listens, is other programs' work, done in their own time: a
+        kube-proxy whose API server was away looks for it again after up to a minute.
         """
         wanted = list(addresses)
         for node in self._lab.nodes():
             inside.until(
                 lambda node=node: self._is_proxied(node, service, wanted),  # type: ignore[misc] # mypy cannot infer a lambda with a default
                 f"kube-proxy of {node} knows {service}",
+                within_s=90.0,
             )
         for address in wanted:
             inside.until(
