@@ -2,7 +2,8 @@
 """One hook over HTTP: read the body within its limit, answer, count, and never fail in silence."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 from fastapi import Request, Response
@@ -24,7 +25,7 @@ JSON = "application/json"
 
 log = structlog.get_logger()
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def endpoint(
