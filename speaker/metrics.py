@@ -135,7 +135,7 @@ class Metrics:
         )
         self.silences = Histogram(
             "peer_silence_seconds",
-            "How long a live peer had been silent that was asked for a sign of life.",
+            "How long a live peer had been silent that was asked, in proportion to its interval.",
             "interface",
             bounds=(0.11, 0.125, 0.15, 0.175, 0.2, 0.25, 0.5, 1.0),
         )

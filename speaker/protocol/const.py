@@ -21,12 +21,13 @@ TOGETHER_INTERVALS: Final = 0.5
 # read late has others beat early, which is read late (30 speakers beat every 35 ms).
 EARLIER_INTERVALS: Final = 0.05
 LENGTHEN_AFTER_BEATS: Final = 3  # a longer interval is announced that often before it is used
-# Who beat so late that it was dead at the usual interval, twice within this time, doubles its own,
-# and thrice, doubles it again: 1 s until it is dead. Where a processor is fought over a stall moves
-# addresses, each move is work for every speaker, and work makes stalls: at the usual interval that
-# does not end.
+# Who beat so late that it was dead at the usual interval, twice and not this time apart, doubles
+# its own, and the third time doubles it again: 1 s until it is dead. Each such time without it
+# takes one of them back. Where a processor is fought over a stall moves addresses, each move is
+# work for every speaker, and work makes stalls: at the usual interval that does not end.
 STARVED_FOR_S: Final = 60.0
 STALLS_COUNTED: Final = 3
+STARVED_TIMES: Final = 2 ** (STALLS_COUNTED - 1)
 
 ASK_AFTER_INTERVALS: Final = 2.0  # 100 ms: two beats may be late or lost before anybody asks
 ASK_SPACING_INTERVALS: Final = 0.8  # 40 ms: three asks and a round trip fit into the dead-interval

@@ -123,6 +123,7 @@ class Round:
     settled_at: float
     cold_until: float
     interval_s: float
+    deaf_after_s: float  # without us in its list
 
     def keep(self, key: bytes, contest: Contest) -> Loss | None:
         """Look at an address that we hold: whether to give it up, and to whom."""
@@ -261,7 +262,7 @@ class Round:
 
     def _judged_deaf_at(self, standing: Standing) -> float:
         """Return when it has not heard us for so long that it is no loss of some frames."""
-        return standing.deaf_since + const.DEAD_AFTER_INTERVALS * self.interval_s
+        return standing.deaf_since + self.deaf_after_s
 
     def _is_our_turn(self, contest: Contest, order: Sequence[Standing]) -> bool:
         """Whether all candidates before us, who are one ourselves, have let their second pass."""

@@ -287,7 +287,10 @@ class PeerChanged:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Silence:
-    """A live peer was heard again that had been asked for a sign of life, after so long."""
+    """A live peer was heard again that had been asked for a sign of life, after so long.
+
+    Of one that beats more rarely than usual it is as much less as it may be silent for longer.
+    """
 
     interface: str
     node: str

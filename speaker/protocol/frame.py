@@ -328,6 +328,12 @@ def heard_sequence(heard: bytes, epoch: bytes) -> int | None:
     return int.from_bytes(heard[at + _EPOCH_BYTES : at + _HEARD.size])
 
 
+def heard_epochs(heard: bytes) -> list[bytes]:
+    """List the epochs of packed pairs."""
+    whole = len(heard) - len(heard) % _HEARD.size
+    return [epoch for epoch, _ in _HEARD.iter_unpack(heard[:whole])]
+
+
 def is_newer(low_bits: int, sequence: int) -> bool:
     """Compare the low 32 bits of a sequence to a whole one, in serial arithmetic (RFC 1982)."""
     return 0 < (low_bits - sequence) & SEQUENCE_MASK < 1 << 31

@@ -44,7 +44,8 @@ class Peer:
     witnessed_sequence: int = -1
     asks: int = 0  # since its last sign of life
     asked_at: float = -math.inf
-    silent_s: float = 0.0  # how long it had been when its last frame came, if it had to be asked
+    # How long it had been when its last frame came, if it had to be asked; as at INTERVAL_S.
+    silent_s: float = 0.0
     died_at: float = -math.inf  # of silence
     heard: bytes = b""  # whom it hears, packed as received
     hears_us: bool = False
@@ -125,11 +126,33 @@ class Peers:
         return any(peer.alive and peer.flags & frame.Flag.PROXY for peer in self._peers.values())
 
     def count_silenced(self, now: float) -> int:
-        """How many died of silence within the last two dead-intervals."""
-        return sum(
-            now - peer.died_at <= 2 * const.DEAD_AFTER_INTERVALS * peer.interval_s
+        """How many died of silence within the last two dead-intervals, the longest of theirs.
+
+        Who is heard no more at one instant dies the later, the more rarely it beat.
+        """
+        turns = 2 * const.DEAD_AFTER_INTERVALS
+        lately = [
+            (now - peer.died_at, turns * peer.interval_s)
             for peer in self._peers.values()
-        )
+            if peer.died_at > -math.inf
+        ]
+        longest_s = max((for_s for ago_s, for_s in lately if ago_s <= for_s), default=-math.inf)
+        return sum(ago_s <= longest_s for ago_s, _ in lately)
+
+    def longest_interval_s(self) -> float:
+        """Return the interval of whoever alive beats most rarely; 0 where nobody is."""
+        return max((peer.interval_s for peer in self._peers.values() if peer.alive), default=0.0)
+
+    def names_unheard(self) -> bool:
+        """Whether somebody alive lists one that is not alive here."""
+        named = {
+            epoch
+            for peer in self._peers.values()
+            if peer.alive
+            for epoch in frame.heard_epochs(peer.heard)
+        }
+        named.discard(self.epoch)
+        return any(not (peer := self._peers.get(epoch)) or not peer.alive for epoch in named)
 
     def left_nodes(self) -> set[str]:
         """Nodes whose last word was a farewell."""
@@ -157,7 +180,7 @@ class Peers:
         """Take in an authentic frame; return its sender and whether its standing changed.
 
         Standing is all that can change who should hold an address except claims: life, rank,
-        fitness, hearing us. Raises DropError if the frame must change nothing.
+        fitness, hearing us, hearing anybody. Raises DropError if the frame must change nothing.
         """
         epoch = beat.epoch
         if epoch == self.epoch:
@@ -178,7 +201,10 @@ class Peers:
         else:
             changed = rank != peer.rank or bool((beat.flags ^ peer.flags) & _STANDING)
         peer.sequence = beat.sequence
-        peer.silent_s = now - peer.heard_at if peer.asks and peer.alive else 0.0
+        if peer.asks and peer.alive:
+            peer.silent_s = (now - peer.heard_at) * const.INTERVAL_S / peer.interval_s
+        else:
+            peer.silent_s = 0.0
         peer.heard_at = now
         peer.asks = 0
         peer.alive = not leaving
@@ -190,6 +216,8 @@ class Peers:
         if changed:
             peer.rank = _RANKS[rank]
         if beat.heard is not None:
+            if (not beat.heard) is not (not peer.heard):
+                changed = True
             peer.heard = beat.heard
             if echo is None and peer.hears_us:
                 peer.deaf_since = now

@@ -54,12 +54,13 @@ class Segment:
         self._claims: dict[bytes, claimset.Claim] = {}
         self._claims_stale = False  # a list or a holding has changed since
         self._declines = False  # any of the addresses
-        self._listen_until = now + const.DEAD_AFTER_INTERVALS * own.base_interval_s
+        self._listens = True
+        self._listens_since = now
         self._cold_until = now + const.COLD_START_S
         self._well_since = now
         self._alone = False
         self._silence_at = math.inf
-        self._look_at = self._listen_until
+        self._look_at = now
         self._stale_at = math.inf  # since when every address is to be looked at
 
     @property
@@ -135,6 +136,8 @@ class Segment:
             return self._beat(now) if now >= self._voice.next_beat_at else ()
         asked, dead = self._peers.silent(now, read_at)
         actions: list[Action] = []
+        if self._listens:
+            self._listens = self._has_to_listen(now)
         ripe = self._is_fit(now) and not self._voice.flags & frame.Flag.FIT
         if dead or ripe or now >= self._stale_at:
             self._stale_at = math.inf
@@ -233,8 +236,8 @@ class Segment:
 
     def fence(self, now: float) -> Sequence[Action]:
         """Hold nothing, believe nobody, listen anew."""
-        self._listen_until = now + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
-        self._well_since = now
+        self._listens = True
+        self._listens_since = self._well_since = now
         self._voice.fence(now)  # nothing is held that an older time could be compared with
         actions = self._stop(ReleaseCause.STALLED)
         for contest in self._contests.values():
@@ -292,7 +295,30 @@ class Segment:
         own = self._own
         able = own.complete and not own.vetoed and not own.leaving
         # Who can say nothing hears nobody, as nobody proves to be of today by naming it.
-        return able and not self._voice.is_mute(now) and now >= self._listen_until
+        return able and not self._voice.is_mute(now) and not self._listens
+
+    def _has_to_listen(self, now: float) -> bool:
+        """Whether somebody who has not been heard yet may be alive, and hold what we would take.
+
+        After a dead-interval of ours that is who is starved, and may be silent for longer: somebody
+        whom another peer hears, or anybody, where nobody was heard.
+        """
+        if now < self._listened_at(1):
+            return True
+        doubtful = self._peers.names_unheard() or self._is_alone()
+        return doubtful and now < self._listened_at(const.STARVED_TIMES)
+
+    def _listened_at(self, times: int) -> float:
+        listened_s = times * const.DEAD_AFTER_INTERVALS * self._voice.usual_interval_s()
+        return self._listens_since + listened_s
+
+    def _is_alone(self) -> bool:
+        """Whether nobody is heard though lists name others."""
+        return not self._peers.any_alive() and any(
+            node != self._own.node
+            for contest in self._contests.values()
+            for node in contest.listed.nodes
+        )
 
     def _look(self, keys: Iterable[bytes], now: float) -> list[Action]:
         """Look at these addresses; the heart of the segment."""
@@ -327,8 +353,9 @@ class Segment:
         self._look_at = min(
             (contest.look_at for contest in self._contests.values()), default=math.inf
         )
-        if now < self._listen_until:
-            self._look_at = min(self._look_at, self._listen_until)
+        if self._listens:
+            times = 1 if now < self._listened_at(1) else const.STARVED_TIMES
+            self._look_at = min(self._look_at, self._listened_at(times))
         return [*released, *said, *taken, *rest]
 
     def _state_claims(self, now: float) -> Sequence[Action]:
@@ -349,11 +376,7 @@ class Segment:
     def _update_standing(self, now: float) -> list[Action]:
         """Bring up to date what we say of ourselves in every frame."""
         self._voice.flags = frame.Flag.FIT if self._is_fit(now) else 0
-        alone = not self._peers.any_alive() and any(
-            node != self._own.node
-            for contest in self._contests.values()
-            for node in contest.listed.nodes
-        )
+        alone = self._is_alone()
         actions: list[Action] = []
         if alone is not self._alone:
             self._alone = alone
@@ -414,10 +437,16 @@ class Segment:
             if any(now - peer.well_since >= const.COLD_START_S for peer in alive)
             else self._cold_until,
             interval_s=self._voice.interval_s,
+            deaf_after_s=self._deaf_after_s(),
         )
 
     def _is_deaf(self, peer: Peer, now: float) -> bool:
-        return now >= peer.deaf_since + const.DEAD_AFTER_INTERVALS * self._voice.interval_s
+        return now >= peer.deaf_since + self._deaf_after_s()
+
+    def _deaf_after_s(self) -> float:
+        """Return how long it takes at most until a deaf node has found everybody dead."""
+        longest_s = max(self._voice.interval_s, self._peers.longest_interval_s())
+        return const.DEAD_AFTER_INTERVALS * longest_s
 
     def _declined(self) -> dict[bytes, claimset.Claim]:
         if not self._declines:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import math
 from typing import TYPE_CHECKING
@@ -60,14 +59,14 @@ class Voice:
         self._peers = peers
         self._announced_interval_s = self.interval_s
         self._beats_until_longer = 0
-        self._stalled_at: collections.deque[float] = collections.deque(maxlen=const.STALLS_COUNTED)
+        self._stalls = 0  # that count
+        self._calm_since = now
         self._claim_number = 0
         self._claim_room = const.CLAIM_PART_BYTES
         self._claim_parts = claimset.pack({}, self._claim_room)
         self._claim_sendings = 0
         self._claims: Mapping[bytes, claimset.Claim] = {}
         self._said_at_once = 0
-        self._refused = False  # by the kernel, all that was said at the last moment
         self._mute = True
         self.resize(interface.mtu)
         self._beat_spoken_at = -math.inf
@@ -90,10 +89,9 @@ class Voice:
     def scheduled_beat(self, now: float) -> list[SendHeartbeat]:
         """Beat on time, and repeat with it what may have been lost or is missing."""
         late = now - self.next_beat_at
-        usual_s = self._usual_interval_s()
-        if late >= (const.DEAD_AFTER_INTERVALS - 1) * usual_s:
-            self._stalled_at.append(now)
-        self._adapt_interval(usual_s, now)
+        usual_s = self.usual_interval_s()
+        self._count_stalls(usual_s, now)
+        self._adapt_interval(usual_s)
         # What is late catches up; what is early approaches those with whom it beats together.
         earlier = min(max(0.0, -late), const.EARLIER_INTERVALS * self.interval_s)
         due = now if late >= self.interval_s else self.next_beat_at
@@ -160,20 +158,26 @@ class Voice:
         self.flags = frame.Flag.LEAVING
         return [said for _ in range(const.FAREWELLS) for said in self.beat(now)]
 
+    def usual_interval_s(self) -> float:
+        """Return the interval of a group of this size."""
+        base = self._own.base_interval_s
+        steps = math.ceil(len(self._peers.alive()) * const.INTERVAL_PER_PEER_S / base - 1e-9)
+        return max(1, steps) * base
+
     def spoke(self, now: float) -> None:
         """Note that our peers hear from us at this moment."""
         self.spoke_at = self._spoke_before = now
         self._said_at_once = 0
 
     def fence(self, now: float) -> None:
-        """Count anew from now; nobody can hear us if it was refused what we said last."""
-        self._mute = self._refused
+        """Count anew from now; perhaps nobody can hear us."""
+        self._mute = True
         self.spoke(now)
 
     def is_mute(self, now: float) -> bool:
-        """Whether nobody can hear us, as at first, and once a fence has found so.
+        """Whether the kernel has taken nothing of ours, at first and since a fence.
 
-        It ends with what the kernel takes, which is known of all that was said before `now`.
+        It is known of all that was said before `now`.
         """
         return self._mute and not (self._said_at_once and now > self.spoke_at)
 
@@ -181,8 +185,8 @@ class Voice:
         """Note that a frame of the last moment in which we spoke went nowhere."""
         self._said_at_once -= 1
         if not self._said_at_once:
-            self._refused = True
             self.spoke_at = self._spoke_before
+            self._beats_until_longer = const.LENGTHEN_AFTER_BEATS  # nobody heard it announced
 
     def _say(
         self, kind: frame.Tlv, value: bytes, now: float, strangers: Iterable[frame.Tail] = ()
@@ -193,7 +197,7 @@ class Voice:
         if now > self.spoke_at:
             self._spoke_before, self.spoke_at = self.spoke_at, now
             if self._said_at_once:
-                self._refused = self._mute = False
+                self._mute = False
             self._said_at_once = 0
         self._said_at_once += 1
         self._peers.sent(self.sequence, self.interval_s, now)
@@ -224,15 +228,21 @@ class Voice:
                 return ours
         return self._codec.key_ids[0]
 
-    def _usual_interval_s(self) -> float:
-        """Return the interval of a group of this size."""
-        base = self._own.base_interval_s
-        steps = math.ceil(len(self._peers.alive()) * const.INTERVAL_PER_PEER_S / base - 1e-9)
-        return max(1, steps) * base
+    def _count_stalls(self, usual_s: float, now: float) -> None:
+        """Count this beat if we would have been dead before it at the usual interval.
 
-    def _adapt_interval(self, usual_s: float, now: float) -> None:
-        stalls = sum(now - at < const.STARVED_FOR_S for at in self._stalled_at)
-        wanted = usual_s * 2 ** max(0, stalls - 1)
+        At a longer one it might have gone out earlier, with others: that much silence is no stall.
+        """
+        dead_after = const.DEAD_AFTER_INTERVALS - const.TOGETHER_INTERVALS
+        if now - self.may_beat_at >= dead_after * usual_s:
+            self._stalls = min(self._stalls + 1, const.STALLS_COUNTED)
+            self._calm_since = now
+        elif self._stalls and now - self._calm_since >= const.STARVED_FOR_S:
+            self._stalls -= 1
+            self._calm_since = now
+
+    def _adapt_interval(self, usual_s: float) -> None:
+        wanted = usual_s * 2 ** max(0, self._stalls - 1)
         wanted = min(wanted, max(self._own.base_interval_s, const.INTERVAL_MAX_S))
         if wanted <= self.interval_s:
             self.interval_s = self._announced_interval_s = wanted

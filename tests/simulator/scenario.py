@@ -39,6 +39,7 @@ TROUBLES = (
     "refuse",
     "partition",
     "one-way",
+    "deafen",
     "heal",
     "rank",
     "decline",
@@ -183,6 +184,10 @@ class Scenario:
         deaf = self.choose.choice(sorted(self.world.nodes))
         if deaf != node.name:
             self.world.cut((node.name, deaf), interface=self._segment())
+
+    def _deafen(self, node: worlds.Node) -> None:
+        others = [name for name in self.world.nodes if name != node.name]
+        self.world.cut(*((other, node.name) for other in others), interface=self._segment())
 
     def _heal(self, node: worlds.Node) -> None:
         self.world.heal()

@@ -12,7 +12,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
-from speaker.protocol import events
+from speaker.protocol import const, events
 from speaker.protocol.core import Core
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Node:
         self.mac = b"\x52\x54\x00" + number.to_bytes(3)
         self.core: Core | None = None
         self.paused = False
-        self.stalls = 0  # that have ended
+        self.slow_at = -math.inf  # when it last beat more rarely than usual
         self.down: set[str] = set()
         self.refuses: set[str] = set()
         self.open_since = dict.fromkeys(world.networks, math.inf)
@@ -131,7 +131,6 @@ class Node:
 
     def resume(self) -> None:
         self.paused = False
-        self.stalls += 1
         self._open()
         self.world.moved("resume")
         if self.core is None:
@@ -184,7 +183,12 @@ class Node:
             if self.core is None:
                 return
             self._act(self.core.handle(event, self.world.now))
+        if self.core is not None and any(map(self._is_slow, self.held_on)):
+            self.slow_at = self.world.now
         self._schedule()
+
+    def _is_slow(self, interface: str) -> bool:
+        return self.core is not None and self.core.interval_s(interface) > const.INTERVAL_S
 
     def _open(self) -> None:
         """Note which segments its speaker, if it runs, opens now and which it closes."""

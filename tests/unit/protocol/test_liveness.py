@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -112,6 +113,23 @@ def test_whoever_can_not_be_heard_takes_nothing_while_that_lasts():
     assert world.holders(X) == ["a"]
 
 
+@pytest.mark.parametrize("phase_s", [each / 200 for each in range(12)])
+def test_a_node_that_wakes_mute_takes_nothing_until_the_kernel_takes_a_beat(phase_s: float) -> None:
+    world = World("ab")
+    world.start([listed(1, *"ab", failback_delay_s=0.0), listed(2, *"ba", failback_delay_s=0.0)])
+    world.run(5.0 + phase_s)
+    world.nodes["a"].pause()
+    world.run(0.3)
+    world.log.clear()
+    world.nodes["a"].set_refusing("eth0", refuses=True)
+    world.nodes["a"].resume()
+    world.run(5.0)
+    assert not [who for _, who, what in world.log if who == "a" and isinstance(what, events.Take)]
+    world.nodes["a"].set_refusing("eth0", refuses=False)
+    world.run(5.0)
+    assert (world.holders(address(1)), world.holders(address(2))) == (["a"], ["b"])
+
+
 def test_a_beat_that_was_sent_counts_though_a_frame_said_with_it_was_refused():
     world = group("ab")
     core = world.nodes["a"].core
@@ -209,7 +227,16 @@ def starve(world: World, name: str, *, times: int, for_s: float = 0.3) -> None:
 
 @pytest.mark.parametrize(
     ("stalls", "calm_s", "dead_after_s"),
-    [(0, 0.0, 0.25), (1, 0.0, 0.25), (2, 0.0, 0.5), (3, 0.0, 1.0), (9, 0.0, 1.0), (9, 60.0, 0.25)],
+    [
+        (0, 0.0, 0.25),
+        (1, 0.0, 0.25),
+        (2, 0.0, 0.5),
+        (3, 0.0, 1.0),
+        (9, 0.0, 1.0),
+        (9, 30.0, 1.0),
+        (9, 60.0, 0.5),
+        (9, 120.0, 0.25),
+    ],
 )
 def test_a_node_that_was_starved_lately_is_waited_for_longer(
     stalls: int, calm_s: float, dead_after_s: float
@@ -227,20 +254,111 @@ def test_a_node_that_was_starved_lately_is_waited_for_longer(
         assert 0.8 * dead_after_s <= died_at - killed_at <= dead_after_s + 0.01
 
 
-def test_stalls_that_go_on_move_nothing_any_more():
-    world = World("abc")
-    world.start([listed(1, *"abc", failback_delay_s=1.0)])
+@pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.parametrize(
+    ("stall_s", "every_s"),
+    [(0.26, 1.2), (0.3, 1.2), (0.3, 6.0), (0.3, 20.0), (0.3, 35.0), (0.7, 6.0)],
+)
+def test_stalls_that_go_on_move_nothing_any_more(size: int, stall_s: float, every_s: float) -> None:
+    names = "abcde"[:size]
+    world = World(names)
+    world.start([listed(1, *names, failback_delay_s=1.0)])
     world.run(5.0)
-    starve(world, "a", times=3)
+    starve(world, "a", times=3, for_s=0.45)
     core = world.nodes["a"].core
     assert core is not None
     assert core.interval_s("eth0") == 4 * const.INTERVAL_S
     world.deaths.clear()
     world.log.clear()
-    starve(world, "a", times=60, for_s=0.7)
+    for _ in range(round(300.0 / every_s)):
+        world.run(world.random.uniform(0.0, 2 * (every_s - stall_s)))
+        world.nodes["a"].pause()
+        world.run(stall_s)
+        world.nodes["a"].resume()
     assert not world.deaths
     assert not world.log
     assert world.holders(X) == ["a"]
+
+
+def test_a_longer_interval_is_used_once_the_kernel_has_taken_what_announces_it() -> None:
+    world = group("ab")
+    starve(world, "a", times=1)
+    core = world.nodes["a"].core
+    assert core is not None
+    world.nodes["a"].pause()
+    world.run(0.2)
+    world.nodes["a"].set_refusing("eth0", refuses=True)  # from its second waking on
+    world.run(0.1)
+    world.nodes["a"].resume()
+    for _ in range(100):
+        world.run(0.01)
+        assert core.interval_s("eth0") == const.INTERVAL_S
+    world.nodes["a"].set_refusing("eth0", refuses=False)
+    world.run(1.0)
+    assert core.interval_s("eth0") == 2 * const.INTERVAL_S
+
+
+@pytest.mark.parametrize("peers", ["", "b"])  # one that says whom it hears, and none
+def test_who_starts_waits_for_a_holder_that_may_be_silent_for_longer(peers: str) -> None:
+    world = World("a" + peers + "c")
+    world.start([listed(1, *"ac"), *(listed(2, *peers) for _ in peers)])
+    world.run(5.0)
+    starve(world, "c", times=3, for_s=0.4)
+    world.nodes["a"].kill()
+    world.run(3.0)
+    assert world.holders(X) == ["c"]
+    world.log.clear()
+    world.nodes["c"].pause()
+    world.run(0.1)
+    world.nodes["a"].start()
+    world.run(0.6)
+    world.nodes["c"].resume()
+    world.run(3.0)
+    assert [action for _, _, action in world.log if not isinstance(action, events.Alone)] == []
+    assert world.holders(X) == ["c"]
+
+
+def test_who_wakes_waits_for_a_holder_that_stands_still_for_longer() -> None:
+    world = World("abc")
+    world.start([listed(1, *"ac"), listed(2, "b")])
+    world.run(5.0)
+    starve(world, "c", times=3, for_s=0.4)
+    world.nodes["a"].kill()
+    world.run(1.0)
+    world.nodes["a"].start()
+    world.run(5.0)
+    assert world.holders(X) == ["c"]
+    world.log.clear()
+    world.nodes["a"].pause()
+    world.nodes["c"].pause()
+    world.run(0.3)
+    world.nodes["a"].resume()
+    world.run(0.5)
+    world.nodes["c"].resume()
+    world.run(3.0)
+    assert [action for _, _, action in world.log if not isinstance(action, events.Alone)] == []
+    assert world.holders(X) == ["c"]
+
+
+def test_who_is_alone_takes_what_nobody_can_hold_any_more() -> None:
+    world = World("a")
+    world.start([listed(1, *"ab")])
+    # It listens, and asks whether somebody holds it who is not heard.
+    starved_s = const.DEAD_AFTER_INTERVALS * const.INTERVAL_S * const.STARVED_TIMES
+    world.run(starved_s + world.probe_s - 0.01)
+    assert world.holders(X) == []
+    world.run(0.02)
+    assert world.holders(X) == ["a"]
+
+
+def test_silence_of_who_beats_more_rarely_counts_in_proportion() -> None:
+    world = group("abc")
+    starve(world, "a", times=3)
+    world.silences.clear()
+    starve(world, "a", times=5, for_s=0.5)
+    told = [silence.silent_s for _, silence in world.silences if silence.node == "a"]
+    assert told
+    assert 0.1 <= min(told) <= max(told) <= 0.175
 
 
 def test_timers_that_fire_a_tenth_of_a_second_late_kill_nobody():
@@ -261,6 +379,27 @@ def test_a_speaker_that_hears_nobody_is_not_heeded_by_those_who_hear_others():
     world.heal()
     world.run(0.5)
     assert len(world.holders(X)) == 1
+
+
+@pytest.mark.parametrize("stalls", [0, 2, 3])
+def test_a_node_that_goes_deaf_keeps_nothing_whoever_beats_more_rarely(stalls: int) -> None:
+    world = World("abc")
+    lists = (listed(1, *"ba"), listed(2, *"ab"), listed(3, "c"))
+    world.start([dataclasses.replace(each, failback_delay_s=1.0) for each in lists])
+    world.run(5.0)
+    starve(world, "c", times=stalls)
+    monitor = invariants.Monitor(world)
+    world.log.clear()
+    world.cut(("b", "a"), ("c", "a"))  # a hears nobody, clients neither
+    before = world.now
+    while world.now < before + 10.0:
+        world.run(0.1)
+        monitor.check()
+        assert "b" in world.holders(X)
+    assert "b" in world.holders(address(2))
+    # It lost them all at once: it is deaf, and announces nothing.
+    told = [action for _, who, action in world.log if isinstance(action, events.Alone)]
+    assert told == [events.Alone("eth0", alone=True, abruptly=True)]
 
 
 def test_a_node_of_two_that_hears_nobody_takes_nothing_away_from_the_other():
