@@ -221,10 +221,10 @@ class Driver:
 
         Ours goes first. A starved process is woken soon, but what it then has to do takes long.
         """
+        due_at = self.core.next_deadline
         now = self._fence()
-        late_s = now - self.core.next_deadline
-        if late_s >= 0:
-            self._observer.woken(late_s)
+        if now >= due_at:
+            self._observer.woken(now - due_at)
             self._tell(events.Tick(read_at=None))
         read_at = now
         for opened in self.segments.values():

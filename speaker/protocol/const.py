@@ -60,4 +60,5 @@ REMEMBERED_S: Final = 600.0  # a dead peer's MAC and last sequence
 PEERS_MAX: Final = 100  # one interface: the list of peers heard must fit into one frame
 KEYS_MAX: Final = 8
 KEY_BYTES_MIN: Final = 16
+OWN_EPOCHS_KEPT: Final = 16  # peers may list a former one until it is dead to them
 STRANGERS_MAX: Final = 32  # epochs greeted at a time that have not proved to be of today

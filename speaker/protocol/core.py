@@ -52,6 +52,7 @@ class Core:
         self._interfaces: dict[str, Interface] = {}
         self._children: tuple[Listed, ...] = ()
         self._openings = 0
+        self._epochs: collections.deque[bytes] = collections.deque(maxlen=const.OWN_EPOCHS_KEPT)
         self._leave_by = math.inf
         self._left = False
         self.counters: collections.Counter[frame.Drop] = collections.Counter()
@@ -216,7 +217,8 @@ class Core:
         for name in sorted(named - self._segments.keys()):
             interface = self._interfaces.get(name)
             if interface is not None and interface.carrier:
-                segment = Segment(interface, self._next_epoch(), self._own, self._codec, now)
+                self._epochs.append(self._next_epoch())
+                segment = Segment(interface, self._epochs, self._own, self._codec, now)
                 self._segments[name] = segment
                 actions += segment.set_children(lists[name], now, known=known, nowhere=nowhere)
         return actions

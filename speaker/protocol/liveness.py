@@ -15,7 +15,7 @@ from speaker.protocol import claimset, const, frame
 from speaker.protocol.events import Rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     _Claims = Mapping[bytes, claimset.Claim]
 
@@ -98,11 +98,13 @@ class Peers:
 
     A frame is believed only if it proves to be of today: it echoes our epoch with a sequence that
     we sent lately, or a peer believed already lists its sender. Both prove that a recording is none
-    without a clock, and the second admits a peer that does not hear us.
+    without a clock, and the second admits a peer that does not hear us. The last one of `epochs` is
+    ours on this interface; the others were, and may still be listed by peers.
     """
 
-    def __init__(self, epoch: bytes, most: int = const.PEERS_MAX) -> None:
-        self.epoch = epoch
+    def __init__(self, epochs: Sequence[bytes], most: int = const.PEERS_MAX) -> None:
+        self.epoch = epochs[-1]
+        self._ours = frozenset(epochs)
         self.most = most
         self._peers: dict[bytes, Peer] = {}
         self._strangers: dict[bytes, frame.Frame] = {}
@@ -151,8 +153,9 @@ class Peers:
             if peer.alive
             for epoch in frame.heard_epochs(peer.heard)
         }
-        named.discard(self.epoch)
-        return any(not (peer := self._peers.get(epoch)) or not peer.alive for epoch in named)
+        return any(
+            not (peer := self._peers.get(epoch)) or not peer.alive for epoch in named - self._ours
+        )
 
     def left_nodes(self) -> set[str]:
         """Nodes whose last word was a farewell."""

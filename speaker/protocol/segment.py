@@ -40,14 +40,19 @@ class Segment:
     """
 
     def __init__(
-        self, interface: Interface, epoch: bytes, own: Own, codec: frame.Codec, now: float
+        self,
+        interface: Interface,
+        epochs: Sequence[bytes],
+        own: Own,
+        codec: frame.Codec,
+        now: float,
     ) -> None:
         self.name = interface.name
         self.mac = interface.mac
         self._own = own
         self._codec = codec
         frame_bytes = min(const.FRAME_BYTES, interface.mtu)
-        self._peers = Peers(epoch, frame.peers_that_fit(own.node, frame_bytes))
+        self._peers = Peers(epochs, frame.peers_that_fit(own.node, frame_bytes))
         self._voice = Voice(interface, own, codec, self._peers, now)
         self._contests: dict[bytes, Contest] = {}
         self._nowhere: dict[bytes, claimset.Claim] = {}
@@ -56,6 +61,7 @@ class Segment:
         self._declines = False  # any of the addresses
         self._listens = True
         self._listens_since = now
+        self._awaits_anybody = True
         self._cold_until = now + const.COLD_START_S
         self._well_since = now
         self._alone = False
@@ -137,8 +143,8 @@ class Segment:
         asked, dead = self._peers.silent(now, read_at)
         actions: list[Action] = []
         if self._listens:
-            self._listens = self._has_to_listen(now)
-        ripe = self._is_fit(now) and not self._voice.flags & frame.Flag.FIT
+            self._listen(now)
+        ripe = self._is_fit() and not self._voice.flags & frame.Flag.FIT
         if dead or ripe or now >= self._stale_at:
             self._stale_at = math.inf
             actions += self._look(self._contests, now)
@@ -236,6 +242,8 @@ class Segment:
 
     def fence(self, now: float) -> Sequence[Action]:
         """Hold nothing, believe nobody, listen anew."""
+        # Who has long been alone has no reason to wait for anybody now.
+        self._awaits_anybody = self._peers.any_alive() or (self._listens and self._awaits_anybody)
         self._listens = True
         self._listens_since = self._well_since = now
         self._voice.fence(now)  # nothing is held that an older time could be compared with
@@ -243,7 +251,9 @@ class Segment:
         for contest in self._contests.values():
             contest.probing = False
             contest.end_turns()
-        return [*actions, *self.changed(now)]
+        # The beat that is due goes out with it. Otherwise it would go out before this one has been
+        # handed to the kernel, and be taken for proof that the kernel takes them.
+        return [*actions, *self._look(self._contests, now), *self._voice.scheduled_beat(now)]
 
     def close(self, cause: ReleaseCause, now: float) -> Sequence[Action]:
         """Release everything; say farewell unless the link is down."""
@@ -291,22 +301,24 @@ class Segment:
         self._silence_at = self._peers.next_deadline()
         return said
 
-    def _is_fit(self, now: float) -> bool:
+    def _is_fit(self) -> bool:
         own = self._own
-        able = own.complete and not own.vetoed and not own.leaving
-        # Who can say nothing hears nobody, as nobody proves to be of today by naming it.
-        return able and not self._voice.is_mute(now) and not self._listens
+        return own.complete and not own.vetoed and not own.leaving and not self._listens
 
-    def _has_to_listen(self, now: float) -> bool:
-        """Whether somebody who has not been heard yet may be alive, and hold what we would take.
+    def _listen(self, now: float) -> None:
+        """Go on listening while somebody may be alive, and hold what we would take, unheard.
 
-        After a dead-interval of ours that is who is starved, and may be silent for longer: somebody
-        whom another peer hears, or anybody, where nobody was heard.
+        After a dead-interval that is who is starved, and may be silent for longer: somebody whom
+        another peer hears, or anybody, where nobody was heard.
         """
+        if self._voice.is_mute(now):
+            # Who can say nothing hears nobody, as nobody proves to be of today by naming it.
+            self._listens_since = now
+            return
         if now < self._listened_at(1):
-            return True
-        doubtful = self._peers.names_unheard() or self._is_alone()
-        return doubtful and now < self._listened_at(const.STARVED_TIMES)
+            return
+        doubtful = self._peers.names_unheard() or (self._awaits_anybody and self._is_alone())
+        self._listens = doubtful and now < self._listened_at(const.STARVED_TIMES)
 
     def _listened_at(self, times: int) -> float:
         listened_s = times * const.DEAD_AFTER_INTERVALS * self._voice.usual_interval_s()
@@ -355,7 +367,9 @@ class Segment:
         )
         if self._listens:
             times = 1 if now < self._listened_at(1) else const.STARVED_TIMES
-            self._look_at = min(self._look_at, self._listened_at(times))
+            # Nothing tells that the kernel takes frames, or that nobody unheard is named any more.
+            again_at = now + self._voice.usual_interval_s()
+            self._look_at = min(self._look_at, self._listened_at(times), again_at)
         return [*released, *said, *taken, *rest]
 
     def _state_claims(self, now: float) -> Sequence[Action]:
@@ -375,7 +389,7 @@ class Segment:
 
     def _update_standing(self, now: float) -> list[Action]:
         """Bring up to date what we say of ourselves in every frame."""
-        self._voice.flags = frame.Flag.FIT if self._is_fit(now) else 0
+        self._voice.flags = frame.Flag.FIT if self._is_fit() else 0
         alone = self._is_alone()
         actions: list[Action] = []
         if alone is not self._alone:
@@ -394,7 +408,7 @@ class Segment:
             node=self._own.node,
             epoch=self._peers.epoch,
             rank=self._own.rank_in_force,
-            fit=self._is_fit(now),
+            fit=self._is_fit(),
             well_since=self._voice.well_since,
             hears_us=True,
             deaf_since=math.inf,

@@ -179,7 +179,7 @@ class Voice:
 
         It is known of all that was said before `now`.
         """
-        return self._mute and not (self._said_at_once and now > self.spoke_at)
+        return self._mute and not (self._said_at_once > 0 and now > self.spoke_at)
 
     def unsent(self) -> None:
         """Note that a frame of the last moment in which we spoke went nowhere."""
@@ -196,7 +196,7 @@ class Voice:
         self.sequence += 1
         if now > self.spoke_at:
             self._spoke_before, self.spoke_at = self.spoke_at, now
-            if self._said_at_once:
+            if self._said_at_once > 0:
                 self._mute = False
             self._said_at_once = 0
         self._said_at_once += 1
@@ -229,12 +229,9 @@ class Voice:
         return self._codec.key_ids[0]
 
     def _count_stalls(self, usual_s: float, now: float) -> None:
-        """Count this beat if we would have been dead before it at the usual interval.
-
-        At a longer one it might have gone out earlier, with others: that much silence is no stall.
-        """
-        dead_after = const.DEAD_AFTER_INTERVALS - const.TOGETHER_INTERVALS
-        if now - self.may_beat_at >= dead_after * usual_s:
+        """Count this beat if we would have been dead before it at the usual interval."""
+        silent_s = now - max(self._beat_spoken_at, self._calm_since)
+        if silent_s >= const.DEAD_AFTER_INTERVALS * usual_s:
             self._stalls = min(self._stalls + 1, const.STALLS_COUNTED)
             self._calm_since = now
         elif self._stalls and now - self._calm_since >= const.STARVED_FOR_S:

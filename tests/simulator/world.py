@@ -225,9 +225,14 @@ class Node:
         self._wake_at = math.inf
         if self.paused:
             return
+        # As the driver does: its beat goes first, and mostly nothing else is due.
         self._guard()
-        self.tell(events.Tick())
+        if core.next_deadline <= at:
+            self.tell(events.Tick(read_at=None))
+        if core is self.core and core.next_deadline <= at:
+            self.tell(events.Tick(at))
         assert core is not self.core or core.next_deadline > at, "a tick moved no deadline"
+        self._schedule()
 
     def _act(self, actions: Sequence[events.Action]) -> None:
         world = self.world

@@ -475,7 +475,7 @@ def test_an_address_is_elected_on_each_interface_for_itself():
         events.ChildrenChanged((child,), complete=True),
     ):
         core_actions += node.core.handle(event, 1000.0)
-    for moment in (1000.1, 1000.25):
+    for moment in (1000.0, 1000.1, 1000.25):
         core_actions += node.core.handle(events.Tick(), moment)
     taken = {a.interface for a in core_actions if isinstance(a, events.Take)}
     assert taken == {"eth0", "eth1"}

@@ -185,6 +185,24 @@ async def test_whoever_can_not_send_its_heartbeats_holds_nothing_any_more() -> N
     assert set(speaker.told.refused) == speaker.told.fenced == {"a0"}
 
 
+async def test_whoever_can_not_be_heard_takes_nothing_though_its_fence_comes_more_rarely() -> None:
+    links = await lan.plug("a0")
+    speaker = await lan.holder(links)
+    opened = speaker.driver.segments["a0"]
+    for _ in range(const.STALLS_COUNTED):
+        lan.stand_still(speaker)
+        await lan.until(lambda: speaker.told.stalls and speaker.held)
+        speaker.told.stalls.clear()
+    await lan.until(lambda: speaker.driver.core.interval_s("a0") == 4 * const.INTERVAL_S)
+    sends, opened.send_heartbeat = opened.send_heartbeat, lambda _: False  # type: ignore[method-assign,assignment]
+    await lan.until(lambda: speaker.told.stalls)
+    speaker.told.actions.clear()
+    await lan.until(lambda: len(speaker.told.stalls) == 3)
+    assert not [told for told in speaker.told.actions if isinstance(told, events.Take)]
+    opened.send_heartbeat = sends  # type: ignore[method-assign]
+    await lan.until(lambda: speaker.held)
+
+
 async def test_under_a_flood_on_one_interface_the_peers_on_another_are_heard() -> None:
     links = await lan.plug("a0", "a1", "b1")
     lan.ip("link", "set", "port-a0", "nomaster")
