@@ -35,7 +35,7 @@ _ERRORS: Final = {
 class _HookRoute(fastapi.routing.APIRoute):
     """A route that hands the request to its endpoint as it is.
 
-    A hook takes nothing else, and that FastAPI finds this out anew is a seventh of a small call.
+    A hook takes nothing else, which FastAPI would find out anew for each call.
     """
 
     def get_route_handler(self) -> serving.Endpoint:

@@ -221,7 +221,7 @@ class Driver:
 
         Ours goes first. A starved process is woken soon, but what it then has to do takes long.
         """
-        due_at = self.core.next_deadline
+        due_at = self.core.next_deadline  # before a fence, with which our heartbeat goes out
         now = self._fence()
         if now >= due_at:
             self._observer.woken(now - due_at)

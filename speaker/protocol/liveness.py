@@ -133,29 +133,15 @@ class Peers:
         Who is heard no more at one instant dies the later, the more rarely it beat.
         """
         turns = 2 * const.DEAD_AFTER_INTERVALS
-        lately = [
-            (now - peer.died_at, turns * peer.interval_s)
-            for peer in self._peers.values()
-            if peer.died_at > -math.inf
-        ]
-        longest_s = max((for_s for ago_s, for_s in lately if ago_s <= for_s), default=-math.inf)
-        return sum(ago_s <= longest_s for ago_s, _ in lately)
-
-    def longest_interval_s(self) -> float:
-        """Return the interval of whoever alive beats most rarely; 0 where nobody is."""
-        return max((peer.interval_s for peer in self._peers.values() if peer.alive), default=0.0)
+        died = [(now - peer.died_at, turns * peer.interval_s) for peer in self._peers.values()]
+        longest_s = max((for_s for ago_s, for_s in died if ago_s <= for_s), default=0.0)
+        return sum(ago_s <= longest_s for ago_s, _ in died)
 
     def names_unheard(self) -> bool:
         """Whether somebody alive lists one that is not alive here."""
-        named = {
-            epoch
-            for peer in self._peers.values()
-            if peer.alive
-            for epoch in frame.heard_epochs(peer.heard)
-        }
-        return any(
-            not (peer := self._peers.get(epoch)) or not peer.alive for epoch in named - self._ours
-        )
+        alive = self.alive()
+        named = {epoch for peer in alive for epoch in frame.heard_epochs(peer.heard)}
+        return not named <= self._ours.union(peer.epoch for peer in alive)
 
     def left_nodes(self) -> set[str]:
         """Nodes whose last word was a farewell."""

@@ -25,7 +25,7 @@ from speaker.protocol.events import (
     Silence,
     Take,
 )
-from speaker.protocol.liveness import Peer, Peers
+from speaker.protocol.liveness import Peers
 from speaker.protocol.voice import Own, Voice
 
 if TYPE_CHECKING:
@@ -404,6 +404,9 @@ class Segment:
         # The last of a node's peers speaks for it: one that is fit, then the latest.
         alive = sorted(self._peers.alive(), key=lambda peer: (peer.fit, peer.known_since))
         heard = any(peer.hears_us for peer in alive)
+        # A deaf node hears nobody only once it has found whoever beats most rarely dead.
+        longest_s = max([self._voice.interval_s, *(peer.interval_s for peer in alive)])
+        deaf_after_s = const.DEAD_AFTER_INTERVALS * longest_s
         me = election.Standing(
             node=self._own.node,
             epoch=self._peers.epoch,
@@ -429,7 +432,7 @@ class Segment:
             # Who hears nobody is right for its own side of a split at best, not for ours. If it is
             # the only one left to hear us, that may pass; otherwise it is deaf, or we are mute: for
             # an address that it holds, nobody but us can hear or nobody but it be heard.
-            if peer.hears_us or peer.heard or not (heard or self._is_deaf(peer, now))
+            if peer.hears_us or peer.heard or not (heard or now >= peer.deaf_since + deaf_after_s)
         ]
         return Round(
             now=now,
@@ -451,16 +454,8 @@ class Segment:
             if any(now - peer.well_since >= const.COLD_START_S for peer in alive)
             else self._cold_until,
             interval_s=self._voice.interval_s,
-            deaf_after_s=self._deaf_after_s(),
+            deaf_after_s=deaf_after_s,
         )
-
-    def _is_deaf(self, peer: Peer, now: float) -> bool:
-        return now >= peer.deaf_since + self._deaf_after_s()
-
-    def _deaf_after_s(self) -> float:
-        """Return how long it takes at most until a deaf node has found everybody dead."""
-        longest_s = max(self._voice.interval_s, self._peers.longest_interval_s())
-        return const.DEAD_AFTER_INTERVALS * longest_s
 
     def _declined(self) -> dict[bytes, claimset.Claim]:
         if not self._declines:

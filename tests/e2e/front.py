@@ -12,7 +12,7 @@ from lab import client, inside, release
 
 NODES = ("node-1", "node-2", "node-3")
 # Asks for the address 200 times a second for some seconds; prints the MACs of all who claim it
-# meanwhile. Asked again at each answer, all nodes would get 40,000 broadcasts a second, beside the
+# meanwhile. To ask again at each answer would flood all nodes with broadcasts, beside the
 # connections that a test may watch.
 ASKS = """
 import socket, sys, time

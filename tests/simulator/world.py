@@ -183,12 +183,10 @@ class Node:
             if self.core is None:
                 return
             self._act(self.core.handle(event, self.world.now))
-        if self.core is not None and any(map(self._is_slow, self.held_on)):
+        core = self.core
+        if core is not None and max(map(core.interval_s, self.held_on)) > const.INTERVAL_S:
             self.slow_at = self.world.now
         self._schedule()
-
-    def _is_slow(self, interface: str) -> bool:
-        return self.core is not None and self.core.interval_s(interface) > const.INTERVAL_S
 
     def _open(self) -> None:
         """Note which segments its speaker, if it runs, opens now and which it closes."""

@@ -313,33 +313,38 @@ def test_a_longer_interval_is_used_once_the_kernel_has_taken_what_announces_it()
     assert core.interval_s("eth0") == 2 * const.INTERVAL_S
 
 
-@pytest.mark.parametrize("peers", ["", "b"])  # one that says whom it hears, and none
-def test_who_starts_waits_for_a_holder_that_may_be_silent_for_longer(peers: str) -> None:
-    world = World("a" + peers + "c")
-    world.start([listed(1, *"ac"), *(listed(2, *peers) for _ in peers)])
+def held_by_a_starved_one(names: str) -> World:
+    """The world after a, which is preferred, has died; c holds its address and was starved."""
+    world = World(names)
+    world.start([listed(1, *"ac"), *(listed(2, name) for name in names if name == "b")])
     world.run(5.0)
     starve(world, "c", times=3, for_s=0.4)
     world.nodes["a"].kill()
     world.run(3.0)
     assert world.holders(X) == ["c"]
     world.log.clear()
-    world.nodes["c"].pause()
-    world.run(0.1)
-    world.nodes["a"].start()
-    world.run(0.6)
+    return world
+
+
+def assert_nothing_moves_when_it_wakes(world: World) -> None:
     world.nodes["c"].resume()
     world.run(3.0)
     assert [action for _, _, action in world.log if not isinstance(action, events.Alone)] == []
     assert world.holders(X) == ["c"]
 
 
+@pytest.mark.parametrize("names", ["ac", "abc"])  # with one that says whom it hears, and without
+def test_who_starts_waits_for_a_holder_that_may_be_silent_for_longer(names: str) -> None:
+    world = held_by_a_starved_one(names)
+    world.nodes["c"].pause()
+    world.run(0.1)
+    world.nodes["a"].start()
+    world.run(0.6)
+    assert_nothing_moves_when_it_wakes(world)
+
+
 def test_who_wakes_waits_for_a_holder_that_stands_still_for_longer() -> None:
-    world = World("abc")
-    world.start([listed(1, *"ac"), listed(2, "b")])
-    world.run(5.0)
-    starve(world, "c", times=3, for_s=0.4)
-    world.nodes["a"].kill()
-    world.run(1.0)
+    world = held_by_a_starved_one("abc")
     world.nodes["a"].start()
     world.run(5.0)
     assert world.holders(X) == ["c"]
@@ -349,10 +354,7 @@ def test_who_wakes_waits_for_a_holder_that_stands_still_for_longer() -> None:
     world.run(0.3)
     world.nodes["a"].resume()
     world.run(0.5)
-    world.nodes["c"].resume()
-    world.run(3.0)
-    assert [action for _, _, action in world.log if not isinstance(action, events.Alone)] == []
-    assert world.holders(X) == ["c"]
+    assert_nothing_moves_when_it_wakes(world)
 
 
 @pytest.mark.parametrize("ago_s", [0.0, 0.02, 0.1])
