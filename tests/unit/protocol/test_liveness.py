@@ -481,6 +481,20 @@ def test_a_node_that_goes_deaf_keeps_nothing_whoever_beats_more_rarely(stalls: i
     assert told == [events.Alone("eth0", alone=True, abruptly=True)]
 
 
+@pytest.mark.parametrize("stalls", [0, 2, 3])
+def test_nothing_is_given_to_a_deaf_node_before_it_has_found_the_slowest_dead(stalls: int) -> None:
+    names = "abcde"
+    world = World(names)
+    world.start([listed(n, *names[n:], *names[:n], failback_delay_s=1.0) for n in range(1, 5)])
+    world.run(5.0)
+    starve(world, "e", times=stalls)
+    world.run(3.0)
+    world.cut(*((other, "a") for other in "bcde"))
+    for _ in range(200):
+        world.run(0.01)
+        assert all(set(world.holders(address(number))) - {"a"} for number in range(1, 5))
+
+
 def test_a_node_of_two_that_hears_nobody_takes_nothing_away_from_the_other():
     world = World("ab")
     world.start([listed(1, *"ab"), listed(2, *"ba")])
